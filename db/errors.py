@@ -1,0 +1,67 @@
+"""Errors that a person can act on. Each is shown as one line; anything else is a bug and keeps its traceback.
+
+    SentimonError
+      InputError            what was given (a file, an option, a query) cannot be used
+        ConfigError         sentimon.toml
+      DatabaseError         the database cannot be used
+      CollectorError        a source could not be read
+        RateLimited         wait until `not_before`: not a failure
+        NotAuthorised       the platform refuses the credentials: a person must act, the source pauses
+        BudgetSpent         the monthly budget is used up: the source waits for the next month
+        SourceUnavailable   tried in vain; the next run tries again
+      DeliveryFailed        a notification could not be handed over
+"""
+
+from datetime import datetime
+
+
+class SentimonError(Exception):
+    """Base of all errors that end in one line."""
+
+    exit_code = 1
+
+
+class InputError(SentimonError):
+    """What was given cannot be used."""
+
+
+class ConfigError(InputError):
+    """The configuration cannot be used."""
+
+    exit_code = 2
+
+
+class DatabaseError(SentimonError):
+    """The database cannot be used."""
+
+
+class CollectorError(SentimonError):
+    """A source could not be read."""
+
+
+class RateLimited(CollectorError):
+    """The platform asks to wait."""
+
+    def __init__(self, message: str, not_before: datetime) -> None:
+        super().__init__(message)
+        self.not_before = not_before
+
+
+class NotAuthorised(CollectorError):
+    """The platform refuses the credentials, or the account may not do this."""
+
+
+class BudgetSpent(RateLimited):
+    """The next request could cost more than is left of the month's budget."""
+
+
+class SourceUnavailable(CollectorError):
+    """The platform did not answer, or not in a form that can be read."""
+
+
+class DeliveryFailed(SentimonError):
+    """A channel did not take a notification; `permanent` says that trying again cannot help."""
+
+    def __init__(self, message: str, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent

@@ -1,0 +1,110 @@
+"""The seam: collectors and channels are plugins, the built-in ones too."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pluggy
+from pydantic import BaseModel
+
+from db.errors import InputError
+from jobs.channel import Channel
+from jobs.collector import Collector
+from models.query import Query
+
+PROJECT = "sentimon"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """A brand as a collector sees it."""
+
+    name: str
+    query: Query
+    own: bool = True
+    accounts: Mapping[str, str] = field(default_factory=dict)  # platform -> the brand's own account there
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorKind:
+    """A kind of source: its options (a pydantic model), what builds it, and what its search can express.
+
+    `build(options, brands)` makes the collector without contacting the platform.
+    `explain(options, brands)` gives one line a stream for `sentimon check`; it raises InputError for a query that
+    the platform cannot express.
+    """
+
+    kind: str
+    options: type[BaseModel]
+    build: Callable[[Any, Sequence[Brand]], Collector]
+    explain: Callable[[Any, Sequence[Brand]], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelKind:
+    """A kind of notification channel."""
+
+    kind: str
+    options: type[BaseModel]
+    build: Callable[[Any], Channel]
+
+
+class RegisterCollector(Protocol):
+    def __call__(self, kind: CollectorKind) -> None: ...
+
+
+class RegisterChannel(Protocol):
+    def __call__(self, kind: ChannelKind) -> None: ...
+
+
+class Hooks:
+    """The public hooks."""
+
+    @hookspec
+    def register_collectors(self, register: RegisterCollector) -> None:
+        """Call register(CollectorKind(…)) for each kind of source that the plugin brings."""
+
+    @hookspec
+    def register_channels(self, register: RegisterChannel) -> None:
+        """Call register(ChannelKind(…)) for each kind of channel that the plugin brings."""
+
+
+BUILT_IN = ("monitor.collectors.file", "monitor.collectors.reddit", "monitor.collectors.x", "monitor.channels.apprise")
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Everything that is registered, by kind."""
+
+    collectors: Mapping[str, CollectorKind]
+    channels: Mapping[str, ChannelKind]
+
+
+def load(third_party: bool = True) -> Kinds:
+    """Register the built-in plugins and, unless told otherwise, those installed beside sentimon."""
+    import importlib
+
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(Hooks)
+    for name in BUILT_IN:
+        manager.register(importlib.import_module(name), name)
+    if third_party:
+        manager.load_setuptools_entrypoints(PROJECT)
+    collectors: dict[str, CollectorKind] = {}
+    channels: dict[str, ChannelKind] = {}
+
+    def register_collector(kind: CollectorKind) -> None:
+        if kind.kind in collectors:
+            raise InputError(f"two plugins offer the source kind {kind.kind!r}; uninstall one of them")
+        collectors[kind.kind] = kind
+
+    def register_channel(kind: ChannelKind) -> None:
+        if kind.kind in channels:
+            raise InputError(f"two plugins offer the channel kind {kind.kind!r}; uninstall one of them")
+        channels[kind.kind] = kind
+
+    manager.hook.register_collectors(register=register_collector)
+    manager.hook.register_channels(register=register_channel)
+    return Kinds(collectors, channels)
