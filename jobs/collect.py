@@ -1,0 +1,133 @@
+"""Collect: read what is new on a source, keep the posts that name a brand, and write down what was and was not read.
+
+A batch and the position that it leads to are stored in one transaction, so a crash at any moment loses nothing and
+doubles nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from db.errors import CollectorError, NotAuthorised, RateLimited
+from db.mentions import Added
+from db.records import Batch, Coverage, Gap, Position
+from db.store import Store
+from jobs.collector import Collector
+from jobs.meter import StoreMeter
+from models.brand import Brand, brands_named
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A configured source. `fingerprint` changes with its options: a source that waits is then tried again."""
+
+    name: str
+    kind: str
+    collector: Collector
+    fingerprint: str
+    monthly_budget: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run did; `error` is one line, None when everything was read."""
+
+    counts: Mapping[str, int]
+    error: str | None = None
+
+
+def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime) -> Outcome:
+    """Read every stream of the source, the one read longest ago first. Errors of the platform end up in the outcome."""
+    store.sources.configured(source.name, source.kind, source.fingerprint)
+    state = store.sources.state(source.name)
+    if state and state.paused:
+        return Outcome({}, f"paused: {state.paused}; mend it, then `sentimon resume {source.name}`")
+    if state and state.not_before and state.not_before > now:
+        return Outcome({}, f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.last_error}")
+
+    covered = store.sources.covered_until(source.name)
+    streams = sorted(source.collector.streams(), key=lambda stream: (stream in covered, covered.get(stream, now)))
+    total, fetched, error = Added(), 0, None
+    for stream in streams:
+        reading = _Reading(store, source, stream, brands, covered.get(stream), now)
+        try:
+            reading.read()
+        except RateLimited as limit:
+            error = str(limit)
+            store.sources.wait(source.name, now, error, limit.not_before)
+            break
+        except NotAuthorised as refusal:
+            error = str(refusal)
+            store.sources.pause(source.name, now, error)
+            break
+        except CollectorError as failure:
+            error = str(failure)
+            store.sources.failed(source.name, now, error)
+        finally:
+            total += reading.added
+            fetched += reading.fetched
+    if error is None:
+        store.sources.succeeded(source.name, now)
+    return Outcome({"fetched": fetched, "stored": total.stored, "known": total.known, "matched": total.matched}, error)
+
+
+class _Reading:
+    """One stream, read once."""
+
+    def __init__(
+        self,
+        store: Store,
+        source: Source,
+        stream: str,
+        brands: Sequence[Brand],
+        since: datetime | None,
+        now: datetime,
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._stream = stream
+        self._brands = brands
+        self._since = since
+        self._now = now
+        self._meter = StoreMeter(store, source.name, source.monthly_budget, now)
+        self.added = Added()
+        self.fetched = 0
+
+    def read(self) -> None:
+        """Read to the end; what came before an error is kept, and the error is written down as missing coverage."""
+        position = self._store.sources.position(self._source.name, self._stream)
+        try:
+            for batch in self._source.collector.collect(self._stream, position, self._meter, self._now):
+                position = self._keep(batch, position)
+        except CollectorError as error:
+            self._cover("partial" if self.fetched else "missing", str(error))
+            raise
+        self._cover("complete", None)
+
+    def _keep(self, batch: Batch, position: Position) -> Position:
+        named = [(mention, brands_named(mention, self._brands)) for mention in batch.mentions]
+        moved = Position(batch.cursor or position.cursor, batch.resume)
+        with self._store.transaction():
+            self.added += self._store.mentions.add([(mention, brands) for mention, brands in named if brands])
+            self._store.sources.move(self._source.name, self._stream, moved)
+            if batch.gap:
+                self._cover("missing", batch.gap.reason, batch.gap)
+        self.fetched += batch.fetched
+        return moved
+
+    def _cover(self, state: str, reason: str | None, gap: Gap | None = None) -> None:
+        self._store.sources.cover(
+            Coverage(
+                source=self._source.name,
+                stream=self._stream,
+                started_at=self._now,
+                since=gap.since if gap else self._since,
+                until=gap.until if gap else self._now,
+                state=state,
+                reason=reason,
+                fetched=0 if gap else self.fetched,
+                stored=0 if gap else self.added.stored,
+                cost=Decimal(0) if gap else self._meter.cost,
+            )
+        )

@@ -1,0 +1,101 @@
+"""Notify: tell each channel about alerts, once, and again only when one worsens or ends.
+
+A delivery is written down as `sending` before anything leaves. One that is still `sending` at the next run was cut
+off by a crash: it is sent again, with the same key (at least once).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from db.errors import DeliveryFailed
+from db.filters import Filter
+from db.records import Alert, Delivery, Match
+from db.store import Store
+from jobs.channel import Channel, Message
+from jobs.collect import Outcome
+from jobs.decide import MAX_AGE, Reason, decide
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 8
+TEXT_SHOWN = 140  # characters of a post
+POSTS_SHOWN = 3
+
+
+def notify(store: Store, channels: Mapping[str, Channel], competitors: Sequence[str], now: datetime) -> Outcome:
+    """Send what is due. Competitors' alerts are recorded, not told."""
+    sent = failed = 0
+    errors = []
+    alerts = {alert.id: alert for alert in store.alerts.find(Filter())}
+    for alert in alerts.values():
+        if alert.brand in competitors or alert.last_seen < now - 2 * MAX_AGE:
+            continue
+        for channel in channels:
+            with store.transaction():
+                reason = decide(store.deliveries.last(alert.id, channel), alert, now)
+                if reason:
+                    store.deliveries.open(alert.id, channel, reason, alert.observed, now)
+    for delivery in store.deliveries.due(now):
+        if delivery.channel not in channels or delivery.alert_id not in alerts:
+            continue
+        alert = alerts[delivery.alert_id]
+        message = compose(delivery, alert, store.mentions.of_alert(alert.id))
+        try:
+            channels[delivery.channel].send(message)
+        except DeliveryFailed as failure:
+            failed += 1
+            errors.append(f"{delivery.channel}: {failure}")
+            store.deliveries.close(_failed(delivery, failure, now))
+        else:
+            sent += 1
+            store.deliveries.close(replace(delivery, state="sent", attempts=delivery.attempts + 1, error=None))
+    return Outcome({"sent": sent, "failed": failed}, "; ".join(errors) or None)
+
+
+def compose(delivery: Delivery, alert: Alert, posts: Sequence[Match]) -> Message:
+    """Write the notification: what happened, against what was expected, and the posts that show it."""
+    heading = {
+        Reason.FIRST: "Negative spike",
+        Reason.WORSENED: "Negative spike, getting worse",
+        Reason.RESOLVED: "Negative spike is over",
+        Reason.PAST: "Negative spike, over by now",
+    }[Reason(delivery.reason)]
+    lines = [alert.summary]
+    if alert.in_common:
+        lines.append("In common: " + ", ".join(alert.in_common))
+    since = f"Since {alert.starts:%Y-%m-%d %H:%M} UTC"
+    lines.append(f"{since}, over at {alert.ends:%H:%M} UTC" if alert.ends else since)
+    if delivery.reason != Reason.RESOLVED:
+        lines += [_excerpt(match) for match in posts[:POSTS_SHOWN]]
+        lines.append(f"{len(posts)} posts wait for an answer: sentimon queue --brand {alert.brand!r}")
+    return Message(
+        key=f"sentimon-{alert.id}-{delivery.id}",
+        title=f"{heading}: {alert.brand}",
+        body="\n".join(lines),
+        urgent=alert.severity == "critical" and delivery.reason != Reason.RESOLVED,
+    )
+
+
+def harmless(text: str) -> str:
+    """Take from a stranger's text what chat services act on: mass mentions, markup and bare links."""
+    text = " ".join(text.split())
+    for sign in "*_`~<>[]|":
+        text = text.replace(sign, "")
+    return text.replace("@", "@\u200b").replace("://", ":\u200b//")
+
+
+def _excerpt(match: Match) -> str:
+    text = harmless(match.mention.text)
+    short = text if len(text) <= TEXT_SHOWN else text[: TEXT_SHOWN - 1] + "…"
+    return f"- {match.mention.source}: {short}"
+
+
+def _failed(delivery: Delivery, failure: DeliveryFailed, now: datetime) -> Delivery:
+    attempts = delivery.attempts + 1
+    if failure.permanent or attempts >= ATTEMPTS:
+        log.error("channel %s: gave up on delivery %d: %s", delivery.channel, delivery.id, failure)
+        return replace(delivery, state="dead", attempts=attempts, next_attempt_at=None, error=str(failure))
+    wait = min(timedelta(minutes=2**attempts / 2), timedelta(hours=1))
+    return replace(delivery, state="failed", attempts=attempts, next_attempt_at=now + wait, error=str(failure))

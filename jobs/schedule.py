@@ -1,0 +1,114 @@
+"""What runs when. The only module that knows APScheduler."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from db.errors import SentimonError
+from db.records import JobRun
+from db.store import Store
+from jobs.collect import Outcome
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+LAST_WORD = 8.0  # seconds that running jobs get to end by themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One verb, for one source where it has one, and how often it is due."""
+
+    name: str
+    source: str | None
+    every: timedelta
+    run: Callable[[Store, datetime], Outcome]
+
+
+def run_job(job: Job, store: Store, clock: Clock) -> JobRun:
+    """Run a job now and write down how it went. An error that a person can act on is part of the record."""
+    started_at, started = clock(), time.perf_counter()
+    try:
+        outcome = job.run(store, started_at)
+    except SentimonError as error:
+        outcome = Outcome({}, str(error))
+    except Exception as bug:
+        _record(store, job, started_at, started, Outcome({}, f"bug: {type(bug).__name__}: {bug}"))
+        raise
+    return _record(store, job, started_at, started, outcome)
+
+
+def run_all(jobs: Sequence[Job], path: Path, clock: Clock) -> Iterator[JobRun]:
+    """Run every job once, in order."""
+    with Store(path) as store:
+        for job in jobs:
+            yield run_job(job, store, clock)
+
+
+def run_until(stop: threading.Event, jobs: Sequence[Job], path: Path, clock: Clock) -> bool:
+    """Run the jobs on schedule until `stop` is set; False where a job was still busy at the end.
+
+    A source that was read shortly before the start waits for its turn, so that restarts cost nothing.
+    """
+    from apscheduler.executors.pool import ThreadPoolExecutor
+    from apscheduler.schedulers.background import BackgroundScheduler
+    from apscheduler.triggers.interval import IntervalTrigger
+
+    with Store(path) as store:
+        last = {(run.job, run.source): run.started_at for run in store.runs.latest()}
+    scheduler = BackgroundScheduler(
+        timezone=UTC,
+        executors={"default": ThreadPoolExecutor(max(len(jobs), 1))},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
+    now = clock()
+    for job in jobs:
+        due = last[job.name, job.source] + job.every if job.source and (job.name, job.source) in last else now
+        scheduler.add_job(
+            _scheduled,
+            IntervalTrigger(seconds=int(job.every.total_seconds()), timezone=UTC),
+            args=(job, path, clock),
+            id=f"{job.name}:{job.source or ''}",
+            next_run_time=max(due, now),
+        )
+    scheduler.start()
+    stop.wait()
+    done = threading.Thread(target=scheduler.shutdown, kwargs={"wait": True}, daemon=True)
+    done.start()
+    done.join(LAST_WORD)
+    return not done.is_alive()
+
+
+def _scheduled(job: Job, path: Path, clock: Clock) -> None:
+    try:
+        with Store(path) as store:
+            run = run_job(job, store, clock)
+    except SentimonError as error:
+        log.error("%s: %s", job.name, error)
+        return
+    except Exception:
+        log.exception("%s failed", job.name)  # a bug: the traceback is wanted, and the next run is due all the same
+        return
+    if run.error:
+        log.warning("%s", describe(run))
+    elif any(run.counts.values()):
+        log.info("%s", describe(run))
+
+
+def describe(run: JobRun) -> str:
+    """Write one line about a run."""
+    name = f"{run.job} {run.source}" if run.source else run.job
+    counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in run.counts.items())
+    parts = [part for part in (counts, run.error) if part]
+    return f"{name}: {'; '.join(parts) or 'nothing to do'} ({run.seconds:.1f} s)"
+
+
+def _record(store: Store, job: Job, started_at: datetime, started: float, outcome: Outcome) -> JobRun:
+    seconds = round(time.perf_counter() - started, 3)
+    run = JobRun(job.name, job.source, started_at, seconds, outcome.counts, outcome.error)
+    store.runs.add(run)
+    return run

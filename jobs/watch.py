@@ -1,0 +1,132 @@
+"""Watch: hold each brand's negatives against its own past; a spike becomes an alert, its posts wait for an answer."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from db.filters import Filter
+from db.records import NO_BRAND, Alert, Match
+from db.store import Store
+from db.times import FIVE_MINUTES, floor
+from jobs.collect import Outcome
+from models.spikes import Episode, Series, find_spikes
+from models.terms import in_common
+
+RULE = "negative spike"
+HISTORY = timedelta(days=35)  # what detection learns a brand's habits from, and some
+LONGEST_REPLAY = timedelta(days=400)  # how far back an import is searched for spikes
+SAME_STORY = timedelta(hours=24)
+BACKGROUND = timedelta(days=14)  # what the posts of a spike are compared with
+SEVERITIES = ((8.0, "critical"), (6.0, "high"), (0.0, "warning"))  # by the score, -log10 of the chance
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """At which score (-log10 of the chance) and from how many negatives on a spike is told."""
+
+    threshold: float = 4.0
+    minimum: int = 5
+
+
+def watch(store: Store, competitors: Sequence[str], sensitivity: Sensitivity, now: datetime) -> Outcome:
+    """Look at every brand whose counts have changed or whose alert is open. Competitors' posts are not answered."""
+    changed = store.buckets.unwatched()
+    going_on = {alert.brand: alert for alert in store.alerts.find(Filter()) if alert.ends is None}
+    opened = updated = queued = 0
+    for brand in sorted((changed.keys() | going_on.keys()) - {NO_BRAND}):
+        known = [changed[brand]] if brand in changed else []
+        known += [going_on[brand].starts] if brand in going_on else []
+        episodes = _episodes(store, brand, min(known), sensitivity, now)
+        with store.transaction():
+            for episode in episodes:
+                alert, posts = _keep(store, brand, episode)
+                opened += alert.id == 0
+                updated += alert.id != 0
+                saved = store.alerts.save(alert, posts)
+                if brand not in competitors:
+                    queued += _queue(store, saved, posts, now)
+            if brand in changed:
+                store.buckets.watched(brand, changed[brand])
+    return Outcome({"brands": len(changed), "opened": opened, "updated": updated, "queued": queued})
+
+
+def _episodes(store: Store, brand: str, since: datetime, sensitivity: Sensitivity, now: datetime) -> list[Episode]:
+    newest = store.mentions.newest(brand) or since
+    end = min(floor(now, FIVE_MINUTES) + FIVE_MINUTES, floor(newest, FIVE_MINUTES) + SAME_STORY * 2)
+    since = max(since, end - LONGEST_REPLAY)
+    counts = store.buckets.counts(brand, since - HISTORY, end)
+    if not counts:
+        return []
+    start = counts[0].start
+    negatives = np.zeros(max((end - start) // FIVE_MINUTES, 1), dtype=np.int64)
+    others = np.zeros_like(negatives)
+    for count in counts:
+        at = (count.start - start) // FIVE_MINUTES
+        negatives[at], others[at] = count.negative, count.other
+    series = Series(start, negatives, others)
+    return find_spikes(series, since, threshold=sensitivity.threshold, minimum=sensitivity.minimum)
+
+
+def _keep(store: Store, brand: str, episode: Episode) -> tuple[Alert, list[Match]]:
+    """Describe the episode, as the alert that told this story already or as a new one (id 0)."""
+    told = [
+        alert
+        for alert in store.alerts.find(Filter(brands=(brand,), since=episode.starts - SAME_STORY))
+        if alert.rule == RULE and alert.starts < (episode.ends or episode.last_seen) + SAME_STORY
+    ]
+    until = episode.last_seen + FIVE_MINUTES
+    posts = list(store.mentions.every(Filter(episode.starts, until, (brand,), sentiments=("negative",))))
+    past = Filter(episode.starts - BACKGROUND, episode.starts, (brand,))
+    common = in_common(
+        [match.mention.text for match in posts],
+        (match.mention.text for match in store.mentions.every(past)),
+        leave_out=[brand],
+    )
+    peak = episode.peak
+    alert = Alert(
+        id=told[0].id if told else 0,
+        brand=brand,
+        rule=RULE,
+        starts=min([episode.starts, *(alert.starts for alert in told[:1])]),
+        last_seen=episode.last_seen,
+        ends=episode.ends,
+        severity=next(name for least, name in SEVERITIES if peak.score >= least),
+        observed=peak.observed,
+        expected=round(peak.expected, 2),
+        factor=round(peak.factor, 1),
+        probability=peak.probability,
+        window_minutes=int(peak.window.total_seconds() // 60),
+        mentions=peak.mentions,
+        share=round(peak.share, 4),
+        usual_share=round(peak.usual_share, 4),
+        summary="",
+        in_common=tuple(common),
+    )
+    return _with_summary(alert), posts
+
+
+def _with_summary(alert: Alert) -> Alert:
+    from dataclasses import replace
+
+    hours, minutes = divmod(alert.window_minutes, 60)
+    window = f"{hours} h" if hours and not minutes else f"{alert.window_minutes} min"
+    text = (
+        f"{alert.brand}: {alert.observed} negative posts in {window}, {alert.expected:.1f} expected "
+        f"(x{alert.factor:.0f}); {alert.share:.0%} of its mentions negative, usually {alert.usual_share:.0%}"
+    )
+    return replace(alert, summary=text)
+
+
+def _queue(store: Store, alert: Alert, posts: Sequence[Match], now: datetime) -> int:
+    reason = f"negative spike of {alert.starts:%Y-%m-%d %H:%M} UTC"
+    return sum(store.cases.open(match, alert.id, reason, _priority(match), now) for match in posts)
+
+
+def _priority(match: Match) -> float:
+    """How bad it is to leave a post alone: how surely it is negative, times how far it carries."""
+    reach = match.mention.reach
+    carried = (reach.followers or 0) + 100 * (reach.reposts or 0) + 10 * (reach.likes or 0)
+    return round((match.negative or 0.0) * (1 + math.log10(1 + max(carried, 0))), 4)

@@ -1,0 +1,115 @@
+"""The composition root: from the configuration to live objects and jobs."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+
+from db.errors import ConfigError, InputError
+from db.store import Store
+from jobs.channel import Channel
+from jobs.collect import Outcome, Source, collect
+from jobs.notify import notify
+from jobs.schedule import Job
+from jobs.score import score
+from jobs.watch import Sensitivity, watch
+from models.classifier import Classifier
+from monitor.config import Config, SourceConfig
+
+EVERY = timedelta(minutes=1)  # scoring, watching and notifying: with nothing new they cost next to nothing
+
+
+def utc_now() -> datetime:
+    """The clock of the outside world; everything below is told the time."""
+    return datetime.now(UTC)
+
+
+class App:
+    """Everything that the commands share, made when it is first needed."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def store(self) -> Store:
+        """Open the store, for the calling thread."""
+        return Store(self.config.database)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """Load the configured model."""
+        from models import classifier
+
+        model = self.config.model
+        return classifier.load(model.name, labels=model.labels, languages=model.languages)
+
+    @cached_property
+    def channels(self) -> Mapping[str, Channel]:
+        """Make the channels."""
+        made = {}
+        for channel in self.config.channels:
+            try:
+                made[channel.name] = channel.channel_kind.build(channel.options)
+            except InputError as error:
+                raise ConfigError(f"{self.config.path.name}: channels.{channel.name}.{error}") from error
+        return made
+
+    @cached_property
+    def competitors(self) -> Sequence[str]:
+        """Name the brands that are watched but not answered for."""
+        return [brand.name for brand in self.config.brands if not brand.own]
+
+    @cached_property
+    def sources(self) -> Sequence[tuple[SourceConfig, Source]]:
+        """Make the collectors; no platform is contacted."""
+        return [(source, self._source(source)) for source in self.config.sources]
+
+    def jobs(self, stopping: Callable[[], bool] = lambda: False) -> list[Job]:
+        """List every job in the order of the pipeline."""
+        alerts = self.config.alerts
+        sensitivity = Sensitivity(alerts.threshold, alerts.minimum)
+
+        def reading(source: Source) -> Callable[[Store, datetime], Outcome]:
+            return lambda store, now: collect(store, source, self.config.brands, now)
+
+        return [
+            *(Job("collect", config.name, config.every, reading(source)) for config, source in self.sources),
+            Job("score", None, EVERY, lambda store, _: self.score(store, stopping)),
+            Job("watch", None, EVERY, lambda store, now: watch(store, self.competitors, sensitivity, now)),
+            Job("notify", None, EVERY, lambda store, now: notify(store, self.channels, self.competitors, now)),
+        ]
+
+    def score(
+        self,
+        store: Store,
+        stopping: Callable[[], bool] = lambda: False,
+        progress: Callable[[int], None] = lambda n: None,
+    ) -> Outcome:
+        """Score what waits; the model is loaded only if something does."""
+        if not store.mentions.pending_count():
+            return Outcome({"rated": 0, "not_rated": 0})
+        return score(store, self.classifier, utc_now, stopping, progress)
+
+    def _source(self, source: SourceConfig) -> Source:
+        try:
+            collector = source.collector_kind.build(source.options, self.config.brands)
+        except InputError as error:
+            raise ConfigError(f"{self.config.path.name}: sources.{source.name}: {error}") from error
+        budget = getattr(source.options, "monthly_budget", None)
+        return Source(
+            name=source.name,
+            kind=source.kind,
+            collector=collector,
+            fingerprint=_fingerprint(source),
+            monthly_budget=None if budget is None else Decimal(budget),
+        )
+
+
+def _fingerprint(source: SourceConfig) -> str:
+    """Tell whether a source's options have changed, secrets included, without keeping any."""
+    from pydantic import SecretStr
+
+    options = source.options
+    values = [] if options is None else sorted((name, getattr(options, name)) for name in type(options).model_fields)
+    shown = [(n, v.get_secret_value() if isinstance(v, SecretStr) else str(v)) for n, v in values]
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]

@@ -1,0 +1,32 @@
+"""Notifications on standard output: for trying out, and for cron, which mails what a command prints."""
+
+from pydantic import BaseModel, ConfigDict
+
+from jobs.channel import Channel, Message
+from monitor.plugins import ChannelKind, RegisterChannel, hookimpl
+
+
+class ConsoleOptions(BaseModel):
+    """It has none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ConsoleChannel:
+    """Prints."""
+
+    def send(self, message: Message) -> None:
+        """Print title and body."""
+        body = "\n".join(f"  {line}" for line in message.body.splitlines())
+        print(f"{message.title}\n{body}", flush=True)
+
+
+def build(options: ConsoleOptions) -> Channel:
+    """Make the channel."""
+    return ConsoleChannel()
+
+
+@hookimpl
+def register_channels(register: RegisterChannel) -> None:
+    """Offer the channel kind "console"."""
+    register(ChannelKind("console", ConsoleOptions, build))

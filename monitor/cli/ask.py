@@ -1,0 +1,167 @@
+"""Questions: trends, alerts, queue, mentions and status."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from db.trends import KEYS
+from monitor.cli import output
+from monitor.cli.options import make_filter, open_app, with_config, with_filter, with_json
+
+
+@click.command()
+@click.option("--by", "keys", multiple=True, type=click.Choice(KEYS), help="Group by; may be repeated.  [default: day]")
+@with_filter
+@with_json
+@with_config
+def trends(keys: tuple[str, ...], as_json: bool, config_path: Path | None, **options: Any) -> None:
+    """Show how people feel about each brand over time.
+
+    Net sentiment is (positive - negative) / (positive + negative + neutral). Times are UTC.
+    """
+    chosen = make_filter(options)
+    with open_app(config_path).store() as store:
+        found = store.trends.by(keys or ("day",), chosen)
+        waiting = store.mentions.pending_count()
+    if as_json:
+        output.print_json([output.trend_json(trend) for trend in found])
+    elif not found:
+        click.echo(
+            "No scored posts here." + (f" {waiting} wait: `sentimon run --once` scores them." if waiting else "")
+        )
+    else:
+        extra = list(found[0].keys)
+        times = ["time"] if found[0].bucket else []
+        counts = ["mentions", "negative", "neutral", "positive", "not rated", "net sentiment"]
+        rows = [
+            [
+                *([trend.bucket] if times else []),
+                trend.brand,
+                *trend.keys.values(),
+                trend.mentions,
+                trend.negative,
+                trend.neutral,
+                trend.positive,
+                trend.not_rated,
+                "-" if trend.net_sentiment is None else f"{trend.net_sentiment:+.2f}",
+            ]
+            for trend in found
+        ]
+        output.print_table("", [*times, "brand", *extra, *counts], rows, right=counts)
+
+
+@click.command()
+@with_filter
+@with_json
+@with_config
+def alerts(as_json: bool, config_path: Path | None, **options: Any) -> None:
+    """List negative spikes: what was seen, what was expected, and why it matters."""
+    chosen = make_filter(options)
+    with open_app(config_path).store() as store:
+        found = [(alert, store.mentions.of_alert(alert.id)) for alert in store.alerts.find(chosen)]
+    if as_json:
+        output.print_json([output.alert_json(alert, posts) for alert, posts in found])
+        return
+    if not found:
+        click.echo("No alerts.")
+    for alert, posts in found:
+        until = f"over at {output.local(alert.ends)}" if alert.ends else "going on"
+        click.secho(f"{alert.severity.upper()}  {alert.summary}", bold=True)
+        click.echo(f"  since {output.local(alert.starts)} UTC, {until}; chance without a cause {alert.probability:.1g}")
+        if alert.in_common:
+            click.echo(f"  in common: {', '.join(alert.in_common)}")
+        click.echo(f"  {len(posts)} negative posts: sentimon queue")
+        for post in posts[:3]:
+            click.echo(f"    {post.mention.source}: {output.shorten(post.mention.text)}")
+
+
+@click.command()
+@with_filter
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many.")
+@with_json
+@with_config
+def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -> None:
+    """List the posts that wait for an answer, worst first.
+
+    Worst: how surely a post is negative, times how far it carries (followers, reposts, likes).
+    """
+    chosen = make_filter(options)
+    with open_app(config_path).store() as store:
+        cases = store.cases.waiting(chosen, limit)
+        total = store.cases.count()
+    if as_json:
+        output.print_json([output.case_json(case) for case in cases])
+        return
+    if not cases:
+        click.echo("Nothing waits for an answer.")
+        return
+    rows = [
+        [
+            output.local(case.match.mention.created_at),
+            case.match.brand,
+            case.match.mention.source,
+            case.match.mention.author or "-",
+            case.match.stage or "-",
+            output.shorten(case.match.mention.text, 160),
+            case.match.mention.url or "",
+        ]
+        for case in cases
+    ]
+    columns = ["posted (UTC)", "brand", "source", "author", "stage", "post", "link"]
+    output.print_table(f"{len(cases)} of {total} posts to answer, worst first", columns, rows)
+
+
+@click.command()
+@click.argument("text", required=False)
+@with_filter
+@click.option("--sentiment", "sentiments", multiple=True, type=click.Choice(["negative", "neutral", "positive"]))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many, the newest first.")
+@with_json
+@with_config
+def mentions(
+    text: str | None, sentiments: tuple[str, ...], limit: int, as_json: bool, config_path: Path | None, **options: Any
+) -> None:
+    """Find stored posts that hold all the words of TEXT, in any order; "in quotes" as a phrase."""
+    from dataclasses import replace
+
+    chosen = replace(make_filter(options), sentiments=sentiments)
+    with open_app(config_path).store() as store:
+        found = store.mentions.find(text, chosen, limit)
+    if as_json:
+        output.print_json([output.match_json(match) for match in found])
+        return
+    if not found:
+        click.echo("No posts found.")
+        return
+    rows = [
+        [
+            output.local(match.mention.created_at),
+            match.brand,
+            match.mention.source,
+            match.mention.author or "-",
+            match.sentiment or ("waits" if match.model is None else "not rated"),
+            match.stage or "-",
+            output.shorten(match.mention.text, 200),
+        ]
+        for match in found
+    ]
+    output.print_table("", ["posted (UTC)", "brand", "source", "author", "sentiment", "stage", "post"], rows)
+
+
+@click.command()
+@with_json
+@with_config
+def status(as_json: bool, config_path: Path | None) -> None:
+    """Show sources, backlog, last errors and next runs."""
+    from monitor.app import utc_now
+    from monitor.status import status_lines, take_status
+
+    app = open_app(config_path)
+    with app.store() as store:
+        taken = take_status(app.config, store, utc_now())
+    if as_json:
+        output.print_json(taken)
+    else:
+        for line in status_lines(taken):
+            click.echo(line)

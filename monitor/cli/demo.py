@@ -1,0 +1,91 @@
+"""The demo: a bundled feed goes through the real pipeline, from an empty folder to an alert and a list of posts."""
+
+import json
+from datetime import datetime, timedelta
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from db.errors import InputError
+from db.filters import Filter
+from db.store import Store
+from db.times import to_text
+from db.trends import Trend
+from monitor import config, plugins
+from monitor.app import App, utc_now
+from monitor.cli import output
+
+FILES = ("sentimon.toml", "feed.jsonl", "demo.db", "demo.db-wal", "demo.db-shm", "demo.db.lock")
+ANSWERS_SHOWN = 8
+
+
+@click.command()
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("sentimon-demo"), show_default=True, help="Where."
+)
+@click.option("--serve/--no-serve", "serving", default=True, help="Stay up and serve the status page.  [default: yes]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Serve on this port.  [default: 8420]")
+def demo(folder: Path, serving: bool, port: int | None) -> None:
+    """See the whole pipeline at work on a bundled feed: no account, no key.
+
+    The posts and brands are invented by the project. Each start begins afresh.
+    """
+    from jobs.schedule import describe, run_all
+    from monitor.cli.run import start_server, wait_for_end
+
+    app = _prepare(folder, utc_now())
+    server = start_server(app, port) if serving else None  # a port that is taken is told before the work begins
+    click.echo("Two weeks of invented posts about two own brands and two competitors:\n")
+    for run in run_all(app.jobs(), app.config.database, utc_now):
+        click.echo(f"  {describe(run)}")
+    with app.store() as store:
+        _tell(store)
+    click.echo(f"\nLook around: sentimon trends --by week --config {folder / 'sentimon.toml'}")
+    click.echo("             also: alerts, queue, mentions refund, status, trends --by stage")
+    if server:
+        wait_for_end(server)
+
+
+def _prepare(folder: Path, now: datetime) -> App:
+    """Write configuration and feed, the feed's posts dated back from now."""
+    kept = resources.files("monitor") / "demo"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strange = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
+        if strange:
+            raise InputError(f"{folder}: holds other files ({strange[0]}); name a folder for the demo with --folder")
+        for name in FILES[2:]:
+            (folder / name).unlink(missing_ok=True)
+        (folder / "sentimon.toml").write_text((kept / "sentimon.toml").read_text(encoding="utf-8"), encoding="utf-8")
+        with (folder / "feed.jsonl").open("w", encoding="utf-8") as feed:
+            for line in (kept / "posts.jsonl").read_text(encoding="utf-8").splitlines():
+                post = json.loads(line)
+                post["created_at"] = to_text(now - timedelta(minutes=post.pop("ago")))
+                feed.write(json.dumps(post, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}; name another folder with --folder") from error
+    return App(config.load(folder / "sentimon.toml", plugins.load()))
+
+
+def _tell(store: Store) -> None:
+    everything = Filter()
+    brands = store.trends.by(("brand",), everything)
+    columns = ["brand", "mentions", "negative", "neutral", "positive", "not rated", "net sentiment"]
+    output.print_table("\nHow people feel", columns, [_row(brand) for brand in brands], right=columns[1:])
+    for alert in store.alerts.find(everything):
+        click.secho(f"{alert.severity.upper()}  {alert.summary}", bold=True)
+        click.echo(f"  in common: {', '.join(alert.in_common)}")
+        click.echo(f"  {output.local(alert.starts)} to {output.local(alert.last_seen)} UTC")
+    cases = store.cases.waiting(everything, ANSWERS_SHOWN)
+    rows = [
+        [c.match.mention.source, c.match.mention.author, c.match.stage, output.shorten(c.match.mention.text, 110)]
+        for c in cases
+    ]
+    title = f"\n{len(cases)} of {store.cases.count()} posts to answer, worst first"
+    output.print_table(title, ["source", "author", "stage", "post"], rows)
+
+
+def _row(trend: Trend) -> list[object]:
+    net = "-" if trend.net_sentiment is None else f"{trend.net_sentiment:+.2f}"
+    return [trend.brand, trend.mentions, trend.negative, trend.neutral, trend.positive, trend.not_rated, net]

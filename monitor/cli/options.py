@@ -1,0 +1,82 @@
+"""Options that many commands share."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from db.filters import Filter
+from db.labels import STAGES
+from db.times import FIVE_MINUTES, floor
+from monitor import config, plugins
+from monitor.app import App, utc_now
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+def with_config(command: F) -> F:
+    """Add --config."""
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        help="The configuration to use.  [default: $SENTIMON_CONFIG, else sentimon.toml]",
+    )(command)
+
+
+def open_app(config_path: Path | None, strict: bool = False) -> App:
+    """Read the configuration. Strict: every secret must be there."""
+    path = config_path or click.get_current_context().find_root().params.get("config_path")
+    return App(config.load(config.find(path), plugins.load(), strict=strict))
+
+
+class Moment(click.ParamType[datetime]):
+    """A time: 2026-11-21, 2026-11-21T13:00, or back from now: 90m, 24h, 7d, 2w."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it, as UTC where it has no zone, down to the five minutes that counts have."""
+        if isinstance(value, datetime):
+            return value
+        back = re.fullmatch(r"(\d{1,6})([mhdw])", value.strip())
+        try:
+            time = utc_now() - int(back[1]) * _UNITS[back[2]] if back else datetime.fromisoformat(value.strip())
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a time; write 2026-11-21, 2026-11-21T13:00, 90m, 24h, 7d or 2w", param, ctx)
+        return floor(time if time.tzinfo else time.replace(tzinfo=UTC), FIVE_MINUTES)
+
+
+def with_filter(command: F) -> F:
+    """Add --since, --until, --brand, --source and --stage."""
+    for option in (
+        click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Only this journey stage."),
+        click.option("--source", "sources", multiple=True, help="Only this source."),
+        click.option("--brand", "brands", multiple=True, help="Only this brand."),
+        click.option("--until", type=Moment(), help="Only posts before this time."),
+        click.option("--since", type=Moment(), help="Only posts from this time on: 2026-11-21, 24h, 7d, …"),
+    ):
+        command = option(command)
+    return command
+
+
+def make_filter(options: dict[str, Any]) -> Filter:
+    """Take the options of with_filter out of a command's."""
+    chosen = Filter(
+        since=options.pop("since"),
+        until=options.pop("until"),
+        brands=options.pop("brands"),
+        sources=options.pop("sources"),
+        stages=options.pop("stages"),
+    )
+    if chosen.since and chosen.until and chosen.since >= chosen.until:
+        raise click.UsageError("--since must be before --until")
+    return chosen
+
+
+with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,0 +1,91 @@
+"""Setting up: init, check and plugins."""
+
+from pathlib import Path
+
+import click
+
+from db.errors import InputError, SentimonError
+from monitor import config, plugins
+from monitor.cli.options import open_app, with_config
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path(config.FILE_NAME))
+def init(path: Path) -> None:
+    """Write a commented sentimon.toml."""
+    config.write_template(path)
+    click.echo(f"{path} written: name your brands in it, then `sentimon check`")
+
+
+@click.command()
+@with_config
+@click.pass_context
+def check(ctx: click.Context, config_path: Path | None) -> None:
+    """Say for each brand, source, channel and model what would run and what is wrong.
+
+    Nothing is contacted. Exit code 1 when something is wrong.
+    """
+    app = open_app(config_path)
+    settings = app.config
+    wrong = 0
+
+    def report(what: str, lines: list[str], problem: str | None = None) -> None:
+        nonlocal wrong
+        wrong += problem is not None
+        click.echo(f"{'WRONG' if problem else 'ok':<6}{what}" + (f": {problem}" if problem else ""))
+        for line in lines:
+            click.echo(f"      {line}")
+
+    for brand in settings.brands:
+        accounts = [f"account on {platform}: {account}" for platform, account in brand.accounts.items()]
+        report(f"brand {brand.name} ({'own' if brand.own else 'competitor'})", [f"query: {brand.query}", *accounts])
+    for source in settings.sources:
+        every = f"every {int(source.every.total_seconds())} s"
+        problem, lines = "; ".join(f"missing {what}" for what in source.missing) or None, list[str]()
+        if source.options is not None:
+            try:
+                lines = [*_shown(source.options), *source.collector_kind.explain(source.options, settings.brands)]
+            except InputError as error:
+                problem = str(error)
+        report(f"source {source.name} ({source.kind}, {every})", lines, problem)
+    for channel in settings.channels:
+        problem = "; ".join(f"missing {what}" for what in channel.missing) or None
+        if channel.options is not None:
+            try:
+                channel.channel_kind.build(channel.options)
+            except InputError as error:
+                problem = str(error)
+        report(f"channel {channel.name} ({channel.kind})", [], problem)
+    try:
+        report(f"model {app.classifier.name}", [f"configured as {settings.model.name}"])
+    except SentimonError as error:
+        report(f"model {settings.model.name}", [], str(error))
+    try:
+        with app.store() as store:
+            posts, _ = store.mentions.counts()
+        report(f"database {settings.database}", [f"{posts} posts"])
+    except SentimonError as error:
+        report(f"database {settings.database}", [], str(error))
+    if not settings.sources:
+        click.echo("      no sources: only `sentimon import` brings posts")
+    if not settings.channels:
+        click.echo("      no channels: alerts are listed by `sentimon alerts`, nobody is told")
+    if wrong:
+        ctx.exit(1)
+
+
+def _shown(options: object) -> list[str]:
+    """Write the options that hold secrets, as set."""
+    from pydantic import BaseModel, SecretStr
+
+    if not isinstance(options, BaseModel):
+        return []
+    return [f"{name}: set" for name in type(options).model_fields if isinstance(getattr(options, name), SecretStr)]
+
+
+@click.command("plugins")
+def list_plugins() -> None:
+    """List the kinds of sources and channels."""
+    kinds = plugins.load()
+    click.echo("sources: " + ", ".join(sorted(kinds.collectors)))
+    click.echo("channels: " + ", ".join(sorted(kinds.channels)))

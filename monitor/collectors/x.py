@@ -1,0 +1,169 @@
+"""X: recent search through its paid API v2, one stream a brand."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from db.errors import SourceUnavailable
+from db.records import Batch, Gap, Position
+from jobs.collector import Collector, Meter
+from monitor.collectors.dialects import x_query
+from monitor.collectors.x_parse import id_at, read_mentions, time_of
+from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
+
+if TYPE_CHECKING:
+    from monitor.collectors.x_api import Api
+
+log = logging.getLogger(__name__)
+
+WINDOW = timedelta(days=7) - timedelta(minutes=1)  # how far back recent search reads, less a minute for the clocks
+QUIET = timedelta(days=1)
+STALLED = 3
+
+
+class XOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
+    """The options of a source of kind "x"."""
+
+    bearer_token: SecretStr
+    api_url: str = "https://api.twitter.com"
+    monthly_budget: Decimal | None = Field(None, ge=0)
+    price_per_post: Decimal = Field(Decimal("0.005"), ge=0)
+    timeout: float = Field(15, gt=0)
+
+    @field_validator("bearer_token")
+    @classmethod
+    def _one_word(cls, token: SecretStr) -> SecretStr:
+        word = token.get_secret_value().strip()
+        if not re.fullmatch(r"[!-~]+", word):
+            raise ValueError("give the app's bearer token: one word without spaces")
+        return SecretStr(word)
+
+    @field_validator("api_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+            raise ValueError("give an address that starts with https:// or http://")
+        return url.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The posts to read: newer than since_id and, where a run was interrupted, older than until_id."""
+
+    since_id: int | None
+    until_id: int | None = None
+    newest_id: int | None = None  # the cursor once the span is read
+
+    def to_json(self) -> str:
+        ids = {"since_id": self.since_id, "newest_id": self.newest_id, "until_id": self.until_id}
+        return json.dumps({name: None if each is None else str(each) for name, each in ids.items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        ids = json.loads(text)
+        since = ids["since_id"]
+        return cls(None if since is None else int(since), int(ids["until_id"]), int(ids["newest_id"]))
+
+
+class XCollector:
+    """Searches for each brand what was posted since its cursor."""
+
+    def __init__(self, options: XOptions, queries: dict[str, str]) -> None:
+        self._options, self._queries = options, queries
+
+    def streams(self) -> Sequence[str]:
+        return list(self._queries)
+
+    def collect(self, stream: str, position: Position, meter: Meter, now: datetime) -> Iterator[Batch]:
+        """First the rest of an interrupted run, then what is new."""
+        from monitor.collectors.x_api import Api
+
+        options = self._options
+        token = options.bearer_token.get_secret_value()
+        since = int(position.cursor) if position.cursor else None
+        with Api(options.api_url, token, options.timeout, options.price_per_post, meter, now) as api:
+            rest = _rest(stream, position)
+            if rest is not None:
+                yield from self._read(api, stream, rest, now)
+                since = rest.newest_id
+            yield from self._read(api, stream, Span(since), now)
+
+    def _read(self, api: "Api", stream: str, span: Span, now: datetime) -> Iterator[Batch]:
+        """Page from the newest post of the span to its oldest; the cursor moves with the last page only."""
+        floor = now - WINDOW
+        since, start, gap = span.since_id, None, None
+        if span.until_id is not None and time_of(span.until_id) <= floor:
+            reason = "interrupted for longer than the 7 days that X's recent search covers"
+            since_time = None if since is None else time_of(since)
+            yield Batch((), cursor=str(span.newest_id), gap=Gap(since_time, time_of(span.until_id), reason))
+            return
+        if since is not None and time_of(since) < floor:
+            gap = Gap(time_of(since), floor, "older than the 7 days that X's recent search covers")
+            since, start = None, floor  # X refuses a since_id of that age
+
+        newest, oldest, token = span.newest_id, span.until_id, None
+        tokens: set[str] = set()
+        stalled = 0
+        while True:
+            page = api.search(self._queries[stream], since, span.until_id, start, token)
+            for error in page.errors:
+                log.warning("X left something out of the search for %s: %s", stream, error)
+            mentions = list(read_mentions(page, now))
+            lowest = min(page.ids, default=None)
+            newest = newest or max(page.ids, default=None)
+            if page.next_token is None:
+                cursor = str(newest) if span.until_id is not None else str(_cursor(newest, span.since_id, now))
+                yield Batch(mentions, cursor=cursor, fetched=page.fetched, gap=gap)
+                return
+            stalled = 0 if lowest is not None and (oldest is None or lowest < oldest) else stalled + 1
+            oldest = min((each for each in (lowest, oldest) if each is not None), default=None)
+            resume = None if oldest is None else Span(span.since_id, oldest, newest).to_json()
+            yield Batch(mentions, resume=resume, fetched=page.fetched)
+            if page.next_token in tokens or stalled == STALLED:
+                raise SourceUnavailable(f"X sends the same page of {stream} again and again; the next run goes on")
+            token = page.next_token
+            tokens.add(token)
+
+
+def _rest(stream: str, position: Position) -> Span | None:
+    if position.resume is None:
+        return None
+    try:
+        return Span.from_json(position.resume)
+    except (ValueError, KeyError, TypeError):
+        log.warning("X: cannot tell where the reading of %s was interrupted; it is read again from its cursor", stream)
+        return None
+
+
+def _cursor(newest: int | None, since: int | None, now: datetime) -> int:
+    """Where the next run starts after everything up to now was read.
+
+    It follows a quiet stream at a day's distance (a day for posts that X indexes late): a cursor that stayed with
+    the last post would leave the search window, and a gap be written where nothing was missed.
+    """
+    return max(newest or 0, since or 0, id_at(now - QUIET))
+
+
+def _queries(brands: Sequence[Brand]) -> dict[str, str]:
+    """Each brand's search; the brand's own account is left out."""
+    return {brand.name: x_query(brand.query, [a for a in [brand.accounts.get("x")] if a]) for brand in brands}
+
+
+def build(options: XOptions, brands: Sequence[Brand]) -> Collector:
+    return XCollector(options, _queries(brands))
+
+
+def explain(options: XOptions, brands: Sequence[Brand]) -> Sequence[str]:
+    return [f"{name}: {query}" for name, query in _queries(brands).items()]
+
+
+@hookimpl
+def register_collectors(register: RegisterCollector) -> None:
+    register(CollectorKind("x", XOptions, build, explain))

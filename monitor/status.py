@@ -1,0 +1,120 @@
+"""How things stand, for the command line, the status page and its JSON twin."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from db.filters import Filter
+from db.store import Store
+from db.times import to_text, to_text_or_none
+from jobs.schedule import describe
+from monitor.config import Config
+
+GAPS_SHOWN = 10
+
+
+def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
+    """Gather sources, jobs, backlog, gaps and open alerts as plain values."""
+    posts, matches = store.mentions.counts()
+    runs = store.runs.latest()
+    last = {(run.job, run.source): run for run in runs}
+    states = {state.name: state for state in store.sources.states()}
+    month = now.strftime("%Y-%m")
+    sources = []
+    for source in config.sources:
+        state, run = states.get(source.name), last.get(("collect", source.name))
+        due = run.started_at + source.every if run else now
+        if state and state.not_before:
+            due = max(due, state.not_before)
+        paused = state.paused if state else None
+        spent = store.sources.spent(source.name, month)
+        sources.append(
+            {
+                "name": source.name,
+                "kind": source.kind,
+                "last_run": to_text_or_none(run.started_at if run else None),
+                "last_ok": to_text_or_none(state.last_ok_at if state else None),
+                "last_error": f"not configured: {'; '.join(source.missing)}" if source.missing else run and run.error,
+                "paused": paused,
+                "next_run": None if paused or source.missing else to_text(max(due, now)),
+                "spent_this_month": str(spent),
+            }
+        )
+    return {
+        "time": to_text(now),
+        "database": str(config.database),
+        "posts": posts,
+        "matches": matches,
+        "posts_by_source": dict(store.mentions.counts_by_source()),
+        "waiting_for_score": store.mentions.pending_count(),
+        "waiting_for_answer": store.cases.count(),
+        "open_alerts": [alert.summary for alert in store.alerts.find(Filter()) if alert.ends is None],
+        "sources": sources,
+        "jobs": [
+            {
+                "job": run.job,
+                "source": run.source,
+                "started": to_text(run.started_at),
+                "seconds": run.seconds,
+                "counts": dict(run.counts),
+                "error": run.error,
+                "line": describe(run),
+            }
+            for run in runs
+        ],
+        "gaps": [
+            {
+                "source": gap.source,
+                "stream": gap.stream,
+                "since": to_text_or_none(gap.since),
+                "until": to_text_or_none(gap.until),
+                "state": gap.state,
+                "reason": gap.reason,
+            }
+            for gap in store.sources.gaps(GAPS_SHOWN)
+        ],
+        "undelivered": [
+            {"channel": delivery.channel, "state": delivery.state, "error": delivery.error}
+            for delivery in store.deliveries.troubled()
+        ],
+    }
+
+
+def status_lines(status: Mapping[str, Any]) -> list[str]:
+    """Write it for people."""
+    lines = [
+        f"{status['posts']} posts stored, {status['waiting_for_score']} wait for a score, "
+        f"{status['waiting_for_answer']} for an answer; times are UTC",
+        "",
+        "Sources",
+    ]
+    lines += [_source_line(source) for source in status["sources"]] or [
+        "  none configured: `sentimon import` takes files"
+    ]
+    lines += ["", "Last runs"] + ([f"  {job['started']}  {job['line']}" for job in status["jobs"]] or ["  none yet"])
+    if status["open_alerts"]:
+        lines += ["", "Open alerts"] + [f"  {summary}" for summary in status["open_alerts"]]
+    if status["gaps"]:
+        lines += ["", "Gaps"]
+        lines += [
+            f"  {gap['source']} ({gap['stream']}) {gap['since'] or 'start'} to {gap['until']}: "
+            f"{gap['state']}, {gap['reason']}"
+            for gap in status["gaps"]
+        ]
+    if status["undelivered"]:
+        lines += ["", "Not delivered"]
+        lines += [
+            f"  {delivery['channel']}: {delivery['state']}, {delivery['error']}" for delivery in status["undelivered"]
+        ]
+    return lines
+
+
+def _source_line(source: Mapping[str, Any]) -> str:
+    state = f"PAUSED: {source['paused']}" if source["paused"] else source["last_error"] or "ok"
+    if not source["last_run"] and state == "ok":
+        state = "not read yet"
+    spent = f", spent {source['spent_this_month']} this month" if float(source["spent_this_month"]) else ""
+    return (
+        f"  {source['name']} ({source['kind']}): {state}; last read {source['last_ok'] or 'never'}, "
+        f"next {source['next_run'] or 'never'}{spent}"
+    )

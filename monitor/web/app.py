@@ -1,0 +1,57 @@
+"""The status page and its JSON twin, until the desk and the trends have pages of their own."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.templating import Jinja2Templates
+
+from db.filters import Filter
+from db.store import Store
+from monitor.app import utc_now
+from monitor.cli.output import alert_json, case_json, trend_json
+from monitor.config import Config
+from monitor.status import take_status
+
+QUEUE_SHOWN = 50
+
+
+def build(config: Config) -> FastAPI:
+    """Make the application over the configured database."""
+    app = FastAPI(title="sentimon", docs_url=None, redoc_url=None)
+    templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
+
+    def gather() -> dict[str, Any]:
+        with Store(config.database) as store:
+            return {
+                "status": take_status(config, store, utc_now()),
+                "brands": [trend_json(trend) for trend in store.trends.by(("brand",), Filter())],
+                "alerts": [
+                    alert_json(alert, store.mentions.of_alert(alert.id)) for alert in store.alerts.find(Filter())
+                ],
+                "queue": [case_json(case) for case in store.cases.waiting(Filter(), QUEUE_SHOWN)],
+            }
+
+    @app.middleware("http")
+    async def harden(request: Request, call_next: Any) -> Any:
+        response = await call_next(request)
+        response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self' 'unsafe-inline'"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    # Plain functions: FastAPI runs them in a thread, which is what a SQLite connection wants.
+    @app.get("/", response_class=HTMLResponse)
+    def page(request: Request) -> HTMLResponse:
+        return templates.TemplateResponse(request, "status.html", gather())
+
+    @app.get("/status.json")
+    def twin() -> JSONResponse:
+        return JSONResponse(gather())
+
+    @app.get("/healthz")
+    def healthy() -> JSONResponse:
+        return JSONResponse({"ok": True})
+
+    return app

@@ -1,0 +1,49 @@
+"""Serving the pages in a thread of the process that runs everything else."""
+
+import threading
+from typing import Any
+
+from db.errors import SentimonError
+from monitor.config import Config
+
+
+class Server:
+    """Serves from `start` to `stop`; raises when the address is taken."""
+
+    def __init__(self, config: Config) -> None:
+        import uvicorn
+
+        from monitor.web.app import build
+
+        self._address = (config.web.host, config.web.port)
+        settings = uvicorn.Config(build(config), host=config.web.host, port=config.web.port, log_level="warning")
+        self._server: Any = uvicorn.Server(settings)
+        self._socket: Any = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the pages are, once started."""
+        host, port = self._socket.getsockname()[:2] if self._socket else self._address
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def start(self) -> None:
+        """Take the address and serve."""
+        import socket
+
+        host, port = self._address
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            self._socket = socket.create_server((host, port), family=family)
+        except OSError as error:
+            raise SentimonError(
+                f"cannot serve on {host}:{port}: {error.strerror or error}; name another port in [web] or with --port"
+            ) from error
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, giving requests in flight a moment."""
+        self._server.should_exit = True
+        if self._thread:
+            self._thread.join(3)
