@@ -17,13 +17,14 @@ import torch
 from torch.nn import functional
 from transformers import AutoTokenizer, get_linear_schedule_with_warmup
 
-from db.errors import InputError
+from db.errors import InputError, SentimonError
 from db.labels import SENTIMENTS, STAGES
 from models.network import MentionModel, encode
 from models.text import normalise
 
 log = logging.getLogger(__name__)
 
+VERSION = "1"  # of the bundled weights: raise it when they change, so that their scores stand beside the old ones
 UNLABELLED = -100  # the label that torch's cross entropy leaves out
 
 
@@ -116,6 +117,8 @@ def train(encoder: Path, examples: Sequence[Example], output: Path, plan: Plan) 
         logits = model(**inputs)
         loss = _loss(logits.sentiment, [example.sentiment for example in batch])
         loss = loss + plan.stage_weight * _loss(logits.stage, [example.stage for example in batch])
+        if not torch.isfinite(loss):
+            raise SentimonError(f"training went astray at step {step} of {len(batches)}: lower the learning rate")
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -133,8 +136,43 @@ def train(encoder: Path, examples: Sequence[Example], output: Path, plan: Plan) 
     checkpoint.unlink(missing_ok=True)
 
 
+def balance(folder: Path, trained_on: Sequence[Example], chosen_on: Sequence[Example]) -> float:
+    """Lean against the skew of the training posts, and return how far (0: not at all, 1: as if labels were even).
+
+    A model learns how common each label was and guesses the common ones. Subtracting a share of the labels' log
+    frequencies from the bias undoes that (logit adjustment, Menon et al. 2021). The share is the one with the best
+    macro recall on the posts given; it ends up in the weights, so that using the model knows nothing of it.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model: Any = MentionModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+    model.eval()
+    labelled = [example for example in chosen_on if example.sentiment != UNLABELLED]
+    texts = sorted((_prepare(example, False) for example in labelled), key=lambda example: len(example.text))
+    with torch.inference_mode():
+        logits = torch.cat(
+            [
+                model(**encode(tokenizer, [e.text for e in batch], [e.brand for e in batch])).sentiment
+                for batch in (texts[i : i + 32] for i in range(0, len(texts), 32))
+            ]
+        )
+    truth = torch.tensor([example.sentiment for example in texts])
+    seen = torch.tensor([e.sentiment for e in trained_on if e.sentiment != UNLABELLED])
+    skew = torch.bincount(seen, minlength=len(SENTIMENTS)).float().div(len(seen)).log()
+
+    def macro_recall(share: float) -> float:
+        right = (logits - share * skew).argmax(-1) == truth
+        return float(torch.stack([right[truth == label].float().mean() for label in set(truth.tolist())]).mean())
+
+    best = max((step / 10 for step in range(11)), key=macro_recall)
+    with torch.no_grad():
+        model.sentiment.bias -= best * (skew - skew.mean())
+    save(model, tokenizer, folder)
+    return best
+
+
 def save(model: Any, tokenizer: Any, output: Path) -> None:
     """Write weights (safetensors, half precision), configuration and tokenizer."""
+    model.config.sentimon_version = VERSION
     model.half().save_pretrained(output, safe_serialization=True)
     tokenizer.save_pretrained(output)
     model.float()

@@ -107,11 +107,11 @@ class FakeX:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def add(self, text: str, created_at: datetime | None = None, **others: Any) -> str:
-        """Post something; returns its id, a snowflake of that time."""
+    def add(self, text: str, created_at: datetime | None = None, number: int | None = None, **others: Any) -> str:
+        """Post something; returns its id, a snowflake of that time unless told another."""
         with self._lock:
             time = created_at or self.now()
-            number = id_at(time)
+            number = id_at(time) if number is None else number
             while number in self._posts:
                 number += 1
             self._posts[number] = Post(number, text, time, **others)

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from db.errors import InputError, RateLimited, SourceUnavailable
 from db.records import Position
 from models.query import parse
-from monitor.collectors.x import XOptions, build, explain, register_collectors
-from monitor.collectors.x_parse import Unreadable, id_at, read_mentions, read_page, time_of
+from monitor.collectors.x import Mark, XOptions, build, explain, register_collectors
+from monitor.collectors.x_parse import Unreadable, read_mentions, read_page, time_of
 from monitor.plugins import Brand, CollectorKind
 from tests.fake_x import FakeX
 from tests.x_rig import MINUTE, PRICE, T0, TOKEN, Clock, Job, burst, collector, options
@@ -132,11 +132,11 @@ def test_a_server_that_repeats_its_next_token_ends_the_run(fake: FakeX, job: Job
 def test_the_same_since_id_goes_with_every_page(fake: FakeX, job: Job, clock: Clock) -> None:
     burst(fake, clock, 5)
     job.run()
-    cursor = job.position.cursor
+    newest = max(job.mentions, key=int)
     clock.now += timedelta(hours=1)
     burst(fake, clock, 250)
     job.run()
-    assert [request.params.get("since_id") for request in fake.requests] == [None, cursor, cursor, cursor]
+    assert [request.params.get("since_id") for request in fake.requests] == [None, newest, newest, newest]
 
 
 # --- gaps -----------------------------------------------------------------------------------------------------------
@@ -171,6 +171,16 @@ def test_a_quiet_stream_read_every_day_has_no_gap(fake: FakeX, job: Job, clock: 
     assert fake.billed == 2
 
 
+@pytest.mark.parametrize("first", [1, 1_700_000_000_000_000_000])
+def test_ids_that_tell_no_time_lose_nothing(fake: FakeX, job: Job, clock: Clock, first: int) -> None:
+    posted = set()
+    for number in range(3):
+        posted.add(fake.add(f"acme {number}", clock.now - MINUTE, number=first + number))
+        job.run()
+        clock.now += timedelta(hours=1)
+    assert job.mentions.keys() == posted
+
+
 def test_an_interruption_longer_than_seven_days_leaves_a_gap(fake: FakeX, job: Job, clock: Clock) -> None:
     burst(fake, clock, 150)
     job.run(stop_after=1)
@@ -179,15 +189,14 @@ def test_an_interruption_longer_than_seven_days_leaves_a_gap(fake: FakeX, job: J
     job.run()
     assert new in job.mentions
     assert len(job.mentions) == 101
-    oldest = min(int(each) for each in job.mentions)
-    assert job.gaps[0].until == time_of(oldest)
+    assert job.gaps[0].until == T0
     assert job.gaps[-1].until == clock.now - timedelta(days=7) + MINUTE
 
 
 def test_an_interruption_that_ends_in_time_after_an_old_cursor_keeps_the_gap(
     fake: FakeX, job: Job, clock: Clock
 ) -> None:
-    job.position = Position(str(id_at(clock.now - timedelta(days=30))))
+    job.position = Position(Mark(7, clock.now - timedelta(days=30)).to_json())
     posted = burst(fake, clock, 150)
     job.run(stop_after=1)
     assert job.gaps == []

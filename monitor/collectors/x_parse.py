@@ -40,11 +40,6 @@ def time_of(post_id: int) -> datetime:
     return _UNIX_EPOCH + timedelta(milliseconds=(post_id >> 22) + SNOWFLAKE_EPOCH_MS)
 
 
-def id_at(time: datetime) -> int:
-    """The lowest id that a post of that time can have."""
-    return max(0, (time - _UNIX_EPOCH) // timedelta(milliseconds=1) - SNOWFLAKE_EPOCH_MS) << 22
-
-
 def read_page(answer: object) -> Page:
     """Check the shape of an answer; raise Unreadable when it is not a search result."""
     if not isinstance(answer, dict):
