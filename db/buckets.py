@@ -86,13 +86,22 @@ class Buckets:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def unwatched(self) -> dict[str, datetime]:
-        """Return from when on each brand's counts have changed since they were last watched."""
-        return {b: from_text(since) for b, since in self._db.execute("SELECT brand, since FROM unwatched").fetchall()}
+    def unwatched(self, until: datetime) -> dict[str, datetime]:
+        """Return from when on each brand's counts before `until` have changed since they were last watched."""
+        rows = self._db.execute("SELECT brand, since FROM unwatched WHERE since < ?", (to_text(until),)).fetchall()
+        return {brand: from_text(since) for brand, since in rows}
 
-    def watched(self, brand: str, since: datetime) -> None:
-        """Take the brand's mark away; runs in the caller's transaction, in which the counts were read."""
-        self._db.execute("DELETE FROM unwatched WHERE brand = ? AND since = ?", (brand, to_text(since)))
+    def watched(self, brand: str, until: datetime) -> None:
+        """Move the brand's mark on to its posts from `until` on, if there are any: their time has yet to come.
+
+        Runs in the caller's transaction, in which the counts were read.
+        """
+        self._db.execute("DELETE FROM unwatched WHERE brand = ?", (brand,))
+        self._db.execute(
+            """INSERT INTO unwatched (brand, since) SELECT brand, min(start) FROM buckets
+            WHERE span = '5m' AND brand = ? AND start >= ? GROUP BY brand""",
+            (brand, to_text(until)),
+        )
 
     def counts(self, brand: str, since: datetime, until: datetime) -> list[Counts]:
         """Return a brand's counts over all sources, in order; five minutes without a post have no row."""

@@ -11,6 +11,15 @@ from db.errors import DatabaseError
 from db.migrations import migrations
 
 PATIENCE = 30.0  # seconds that a writer waits for another one
+TRIES = 10
+FROM_OUTSIDE = (  # what is no bug of ours
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_READONLY,
+)
 
 
 def open_database(path: Path) -> Database:
@@ -26,7 +35,7 @@ def open_database(path: Path) -> Database:
         ) from error
     try:
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         db = Database(connection)
         _refuse_newer(db, path)
@@ -47,15 +56,38 @@ def write_lock(db: Database) -> Iterator[None]:
     """Run a transaction that holds the write lock from its first instruction.
 
     A plain BEGIN takes the lock at the first write: two that have read before then fail at once, however long they
-    would wait.
+    would wait. Raises DatabaseError when the disk is full, or another writer never lets go.
     """
-    db.execute("BEGIN IMMEDIATE")
     try:
-        yield
-    except BaseException:
-        db.rollback()
-        raise
-    db.commit()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in FROM_OUTSIDE:
+            raise
+        raise DatabaseError(
+            f"the database cannot be written ({error}); check the disk and what else uses the file"
+        ) from error
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work side by side; the file remembers it.
+
+    While somebody else writes to a new file, this statement fails at once instead of waiting as all others do.
+    """
+    for tries_left in reversed(range(TRIES)):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
+                raise
+        connection.execute("BEGIN IMMEDIATE")  # this one waits
+        connection.rollback()
 
 
 def _refuse_newer(db: Database, path: Path) -> None:

@@ -43,6 +43,8 @@ class Mentions:
             (mention_id,) = self._db.execute(
                 "SELECT id FROM mentions WHERE source = ? AND source_id = ?", (mention.source, mention.source_id)
             ).fetchone()
+            if not new and self._has_match(mention_id):
+                brands = [brand for brand in brands if brand != NO_BRAND]
             matched = sum(self._match(mention_id, mention, brand) for brand in brands)
             if not new and matched and NO_BRAND not in brands:
                 emptied |= self._drop_unbranded(mention_id)
@@ -62,11 +64,12 @@ class Mentions:
         return int(self._db.execute("SELECT count(*) FROM matches WHERE state = 'pending'").fetchone()[0])
 
     def find(self, text: str | None, chosen: Filter, limit: int) -> list[Match]:
-        """Return the newest posts that contain all the words of the text, all posts without one."""
+        """Return the newest posts that contain all the words of the text, all posts where it has none."""
         where, values = chosen.where("created_at", table="k.")
-        if text:
+        words = self._db.quote_fts((text or "").replace("\0", " "))  # SQLite would stop reading at a NUL
+        if words:
             where += " AND m.id IN (SELECT rowid FROM mentions_fts WHERE mentions_fts MATCH ?)"
-            values.append(self._db.quote_fts(text))
+            values.append(words)
         sql = f"{_SELECT} WHERE {where} ORDER BY k.created_at DESC, k.id DESC LIMIT ?"
         return [match_from_row(row) for row in self._db.query(sql, [*values, limit])]
 
@@ -135,6 +138,10 @@ class Mentions:
             (mention_id, brand, mention.source, to_text(mention.created_at)),
         )
         return cursor.rowcount
+
+    def _has_match(self, mention_id: int) -> bool:
+        sql = "SELECT 1 FROM matches WHERE mention_id = ? LIMIT 1"
+        return self._db.execute(sql, (mention_id,)).fetchone() is not None
 
     def _drop_unbranded(self, mention_id: int) -> set[Cell]:
         """A post that was kept without a brand has one now: it is counted there, and no longer under none."""

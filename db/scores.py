@@ -18,7 +18,11 @@ class Scores:
         self._db = db
 
     def save(self, scored: Sequence[tuple[Match, Score]], now: datetime) -> None:
-        """Store scores, put their labels in force and count; runs in the caller's transaction."""
+        """Store scores, put their labels in force and count; runs in the caller's transaction.
+
+        A match that went while it was judged (its post has gained a brand) is left out.
+        """
+        scored = [(match, score) for match, score in scored if self._is_there(match)]
         self._db.conn.executemany(
             """INSERT OR REPLACE INTO scores (match_id, model, rated, language, sentiment, negative, neutral, positive,
                 stage, stage_probabilities, scored_at)
@@ -57,3 +61,7 @@ class Scores:
         cells = {Cell.of(match.brand, match.mention.source, match.mention.created_at) for match, _ in scored}
         recount(self._db, cells)
         mark_unwatched(self._db, cells)
+
+    def _is_there(self, match: Match) -> bool:
+        sql = "SELECT 1 FROM matches WHERE id = ? AND brand = ?"
+        return self._db.execute(sql, (match.id, match.brand)).fetchone() is not None

@@ -7,7 +7,7 @@ FIVE_MINUTES = timedelta(minutes=5)
 
 def to_text(time: datetime) -> str:
     """Write an aware time."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def to_text_or_none(time: datetime | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 from sqlite_utils import Database
 
@@ -77,7 +78,7 @@ class Trends:
 
 def _span(time: str | None, chosen: Filter) -> str:
     """Choose the coarsest counts that still cut where the question does."""
-    edges = [edge for edge in (chosen.since, chosen.until) if edge is not None]
+    edges = [edge.astimezone(UTC) for edge in (chosen.since, chosen.until) if edge is not None]
     if any(edge.minute or edge.second for edge in edges):
         return "5m"
     return "1h" if time == "hour" or any(edge.hour for edge in edges) else "1d"

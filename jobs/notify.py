@@ -5,9 +5,12 @@ off by a crash: it is sent again, with the same key (at least once).
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import product
+from shlex import quote
 
 from db.errors import DeliveryFailed
 from db.filters import Filter
@@ -15,7 +18,7 @@ from db.records import Alert, Delivery, Match
 from db.store import Store
 from jobs.channel import Channel, Message
 from jobs.collect import Outcome
-from jobs.decide import MAX_AGE, Reason, decide
+from jobs.decide import Reason, decide
 
 log = logging.getLogger(__name__)
 
@@ -23,28 +26,26 @@ ATTEMPTS = 8
 TEXT_SHOWN = 140  # characters of a post
 POSTS_SHOWN = 3
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
 
 def notify(store: Store, channels: Mapping[str, Channel], competitors: Sequence[str], now: datetime) -> Outcome:
     """Send what is due. Competitors' alerts are recorded, not told."""
     sent = failed = 0
     errors = []
     alerts = {alert.id: alert for alert in store.alerts.find(Filter())}
-    for alert in alerts.values():
-        if alert.brand in competitors or alert.last_seen < now - 2 * MAX_AGE:
-            continue
-        for channel in channels:
-            with store.transaction():
-                reason = decide(store.deliveries.last(alert.id, channel), alert, now)
-                if reason:
-                    store.deliveries.open(alert.id, channel, reason, alert.observed, now)
+    with store.transaction():
+        for alert, channel in product(alerts.values(), channels):
+            reason = decide(store.deliveries.last(alert.id, channel), alert, now)
+            if reason and alert.brand not in competitors:
+                store.deliveries.open(alert.id, channel, reason, alert.observed, now)
     for delivery in store.deliveries.due(now):
         if delivery.channel not in channels or delivery.alert_id not in alerts:
             continue
         alert = alerts[delivery.alert_id]
         message = compose(delivery, alert, store.mentions.of_alert(alert.id))
-        try:
-            channels[delivery.channel].send(message)
-        except DeliveryFailed as failure:
+        failure = _send(channels[delivery.channel], message)
+        if failure:
             failed += 1
             errors.append(f"{delivery.channel}: {failure}")
             store.deliveries.close(_failed(delivery, failure, now))
@@ -52,6 +53,17 @@ def notify(store: Store, channels: Mapping[str, Channel], competitors: Sequence[
             sent += 1
             store.deliveries.close(replace(delivery, state="sent", attempts=delivery.attempts + 1, error=None))
     return Outcome({"sent": sent, "failed": failed}, "; ".join(errors) or None)
+
+
+def _send(channel: Channel, message: Message) -> DeliveryFailed | None:
+    try:
+        channel.send(message)
+    except DeliveryFailed as failure:
+        return failure
+    except Exception as bug:  # one channel's bug must not keep the others silent, and its traceback is wanted
+        log.exception("a channel failed")
+        return DeliveryFailed(f"bug: {type(bug).__name__}: {' '.join(str(bug).split())}")
+    return None
 
 
 def compose(delivery: Delivery, alert: Alert, posts: Sequence[Match]) -> Message:
@@ -62,25 +74,29 @@ def compose(delivery: Delivery, alert: Alert, posts: Sequence[Match]) -> Message
         Reason.RESOLVED: "Negative spike is over",
         Reason.PAST: "Negative spike, over by now",
     }[Reason(delivery.reason)]
-    lines = [alert.summary]
+    brand = harmless(alert.brand)  # an imported file may have named it
+    lines = [harmless(alert.summary)]
     if alert.in_common:
         lines.append("In common: " + ", ".join(alert.in_common))
     since = f"Since {alert.starts:%Y-%m-%d %H:%M} UTC"
     lines.append(f"{since}, over at {alert.ends:%H:%M} UTC" if alert.ends else since)
     if delivery.reason != Reason.RESOLVED:
         lines += [_excerpt(match) for match in posts[:POSTS_SHOWN]]
-        lines.append(f"{len(posts)} posts wait for an answer: sentimon queue --brand {alert.brand!r}")
+        lines.append(f"{len(posts)} posts wait for an answer: sentimon queue --brand {quote(brand)}")
     return Message(
         key=f"sentimon-{alert.id}-{delivery.id}",
-        title=f"{heading}: {alert.brand}",
+        title=f"{heading}: {brand}",
         body="\n".join(lines),
         urgent=alert.severity == "critical" and delivery.reason != Reason.RESOLVED,
     )
 
 
 def harmless(text: str) -> str:
-    """Take from a stranger's text what chat services act on: mass mentions, markup and bare links."""
-    text = " ".join(text.split())
+    """Take from a stranger's text what chat services and terminals act on.
+
+    Mass mentions, markup, bare links, control characters and those that turn the direction of writing.
+    """
+    text = _CONTROL.sub("", " ".join(text.split()))
     for sign in "*_`~<>[]|":
         text = text.replace(sign, "")
     return text.replace("@", "@\u200b").replace("://", ":\u200b//")

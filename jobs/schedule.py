@@ -73,7 +73,7 @@ def run_until(stop: threading.Event, jobs: Sequence[Job], path: Path, clock: Clo
             IntervalTrigger(seconds=int(job.every.total_seconds()), timezone=UTC),
             args=(job, path, clock),
             id=f"{job.name}:{job.source or ''}",
-            next_run_time=max(due, now),
+            next_run_time=min(max(due, now), now + job.every),  # the clock may have been set back
         )
     scheduler.start()
     stop.wait()
@@ -110,5 +110,6 @@ def describe(run: JobRun) -> str:
 def _record(store: Store, job: Job, started_at: datetime, started: float, outcome: Outcome) -> JobRun:
     seconds = round(time.perf_counter() - started, 3)
     run = JobRun(job.name, job.source, started_at, seconds, outcome.counts, outcome.error)
-    store.runs.add(run)
+    with store.transaction():
+        store.runs.add(run)
     return run

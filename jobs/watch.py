@@ -1,9 +1,10 @@
 """Watch: hold each brand's negatives against its own past; a spike becomes an alert, its posts wait for an answer."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -19,6 +20,7 @@ RULE = "negative spike"
 HISTORY = timedelta(days=35)  # what detection learns a brand's habits from, and some
 LONGEST_REPLAY = timedelta(days=400)  # how far back an import is searched for spikes
 SAME_STORY = timedelta(hours=24)
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # a time before this is a mistake, and no date to count back from
 BACKGROUND = timedelta(days=14)  # what the posts of a spike are compared with
 SEVERITIES = ((8.0, "critical"), (6.0, "high"), (0.0, "warning"))  # by the score, -log10 of the chance
 
@@ -33,29 +35,48 @@ class Sensitivity:
 
 def watch(store: Store, competitors: Sequence[str], sensitivity: Sensitivity, now: datetime) -> Outcome:
     """Look at every brand whose counts have changed or whose alert is open. Competitors' posts are not answered."""
-    changed = store.buckets.unwatched()
-    going_on = {alert.brand: alert for alert in store.alerts.find(Filter()) if alert.ends is None}
+    until = floor(now, FIVE_MINUTES) + FIVE_MINUTES
+    changed = store.buckets.unwatched(until).keys() - {NO_BRAND}
+    going_on = {alert.brand for alert in _open_alerts(store)}
+    done = Counter[str](brands=len(changed), opened=0, updated=0, queued=0)
+    for brand in sorted(changed | going_on):
+        with store.transaction():  # the counts too are read inside: what is scored meanwhile is for the next run
+            done.update(_watch(store, brand, brand not in competitors, sensitivity, now, until))
+    return Outcome(dict(done))
+
+
+def _watch(
+    store: Store, brand: str, answered: bool, sensitivity: Sensitivity, now: datetime, until: datetime
+) -> dict[str, int]:
+    changed = store.buckets.unwatched(until).get(brand)
+    going_on = {alert.id: alert for alert in _open_alerts(store, brand)}
+    since = min([alert.starts for alert in going_on.values()] + ([changed] if changed else []), default=None)
     opened = updated = queued = 0
-    for brand in sorted((changed.keys() | going_on.keys()) - {NO_BRAND}):
-        known = [changed[brand]] if brand in changed else []
-        known += [going_on[brand].starts] if brand in going_on else []
-        episodes = _episodes(store, brand, min(known), sensitivity, now)
-        with store.transaction():
-            for episode in episodes:
-                alert, posts = _keep(store, brand, episode)
-                opened += alert.id == 0
-                updated += alert.id != 0
-                saved = store.alerts.save(alert, posts)
-                if brand not in competitors:
-                    queued += _queue(store, saved, posts, now)
-            if brand in changed:
-                store.buckets.watched(brand, changed[brand])
-    return Outcome({"brands": len(changed), "opened": opened, "updated": updated, "queued": queued})
+    for episode in _episodes(store, brand, since, sensitivity, until) if since else ():
+        alert, posts = _keep(store, brand, episode)
+        opened += alert.id == 0
+        updated += alert.id != 0
+        saved = store.alerts.save(alert, posts)
+        going_on.pop(saved.id, None)
+        if answered:
+            queued += _queue(store, saved, posts, now)
+    for alert in going_on.values():  # counted anew, with what came in late, it is no spike any more
+        updated += 1
+        store.alerts.save(replace(alert, ends=alert.last_seen + FIVE_MINUTES), ())
+    if changed:
+        store.buckets.watched(brand, until)
+    return {"opened": opened, "updated": updated, "queued": queued}
 
 
-def _episodes(store: Store, brand: str, since: datetime, sensitivity: Sensitivity, now: datetime) -> list[Episode]:
+def _open_alerts(store: Store, *brands: str) -> list[Alert]:
+    return [alert for alert in store.alerts.find(Filter(brands=brands)) if alert.rule == RULE and alert.ends is None]
+
+
+def _episodes(store: Store, brand: str, since: datetime, sensitivity: Sensitivity, until: datetime) -> list[Episode]:
     newest = store.mentions.newest(brand) or since
-    end = min(floor(now, FIVE_MINUTES) + FIVE_MINUTES, floor(newest, FIVE_MINUTES) + SAME_STORY * 2)
+    if newest < EARLIEST:
+        return []
+    end = min(until, floor(newest, FIVE_MINUTES) + SAME_STORY * 2)
     since = max(since, end - LONGEST_REPLAY)
     counts = store.buckets.counts(brand, since - HISTORY, end)
     if not counts:
@@ -72,11 +93,9 @@ def _episodes(store: Store, brand: str, since: datetime, sensitivity: Sensitivit
 
 def _keep(store: Store, brand: str, episode: Episode) -> tuple[Alert, list[Match]]:
     """Describe the episode, as the alert that told this story already or as a new one (id 0)."""
-    told = [
-        alert
-        for alert in store.alerts.find(Filter(brands=(brand,), since=episode.starts - SAME_STORY))
-        if alert.rule == RULE and alert.starts < (episode.ends or episode.last_seen) + SAME_STORY
-    ]
+    near = Filter(episode.starts - SAME_STORY, episode.last_seen + SAME_STORY, (brand,))
+    told = [alert for alert in store.alerts.find(near) if alert.rule == RULE]
+    told.sort(key=lambda alert: abs(alert.starts - episode.starts))
     until = episode.last_seen + FIVE_MINUTES
     posts = list(store.mentions.every(Filter(episode.starts, until, (brand,), sentiments=("negative",))))
     past = Filter(episode.starts - BACKGROUND, episode.starts, (brand,))
@@ -109,8 +128,6 @@ def _keep(store: Store, brand: str, episode: Episode) -> tuple[Alert, list[Match
 
 
 def _with_summary(alert: Alert) -> Alert:
-    from dataclasses import replace
-
     hours, minutes = divmod(alert.window_minutes, 60)
     window = f"{hours} h" if hours and not minutes else f"{alert.window_minutes} min"
     text = (

@@ -1,0 +1,105 @@
+"""Scoring judges what waits, once, whoever stops it when."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from db.filters import Filter
+from db.records import NO_BRAND, Score
+from db.store import Store
+from jobs.score import BATCH, score
+from models.classifier import Post
+from tests.support import HOUR, NOW, Keywords, keep, kept_counts, mention, recounted, rows
+
+
+@dataclass(frozen=True)
+class Recording(Keywords):
+    """Remembers what it was asked."""
+
+    asked: list[Post] = field(default_factory=list)
+
+    def score(self, posts: Sequence[Post]) -> list[Score]:
+        self.asked.extend(posts)
+        return super().score(posts)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "sentimon.db") as store:
+        yield store
+
+
+def test_everything_that_waits_is_judged_and_counted(store: Store) -> None:
+    keep(store, *(mention(number, "awful" if number % 3 else "12345") for number in range(BATCH + 50)))
+    seen: list[int] = []
+    outcome = score(store, Keywords(), lambda: NOW, progress=seen.append)
+    assert outcome.counts == {"rated": 204, "not_rated": 102}
+    assert seen == [BATCH, 50]
+    assert store.mentions.pending_count() == 0
+    assert kept_counts(store.path) == recounted(store.path)
+
+
+def test_what_was_judged_is_not_judged_again(store: Store) -> None:
+    keep(store, mention(1))
+    classifier = Recording()
+    score(store, classifier, lambda: NOW)
+    assert score(store, classifier, lambda: NOW).counts == {"rated": 0, "not_rated": 0}
+    assert len(classifier.asked) == 1
+
+
+def test_each_brand_of_a_post_is_judged_for_itself(store: Store) -> None:
+    keep(store, mention(1, language="en"), brands=["Acme", "Bolt"])
+    keep(store, mention(2), brands=[NO_BRAND])
+    classifier = Recording()
+    score(store, classifier, lambda: NOW)
+    assert [(post.brand, post.language) for post in classifier.asked] == [("Acme", "en"), ("Bolt", "en"), (None, None)]
+
+
+def test_a_judgement_is_kept_with_its_probabilities_its_model_and_its_time(store: Store) -> None:
+    keep(store, mention(1, "love to buy acme"), mention(2, "12345"))
+    score(store, Keywords(), lambda: NOW)
+    sql = "SELECT model, rated, language, sentiment, positive, stage, stage_probabilities, scored_at FROM scores"
+    assert rows(store.path, sql) == [
+        ("keywords-1", 1, "en", "positive", 0.9, "purchase", '{"purchase": 1.0}', "2026-03-04T12:00:00Z"),
+        ("keywords-1", 0, None, None, None, None, None, "2026-03-04T12:00:00Z"),
+    ]
+    (match,) = store.mentions.find("love", Filter(), 1)
+    assert (match.sentiment, match.stage, match.model, match.negative) == ("positive", "purchase", "keywords-1", 0.03)
+
+
+def test_it_stops_between_two_batches_when_told_to(store: Store) -> None:
+    keep(store, *(mention(number) for number in range(BATCH + 1)))
+    done: list[int] = []
+    score(store, Keywords(), lambda: NOW, stopping=lambda: bool(done), progress=done.append)
+    assert store.mentions.pending_count() == 1
+
+
+def test_a_crash_keeps_scores_and_counts_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    keep(store, mention(1, "awful"))
+    with monkeypatch.context() as patch:
+        patch.setattr("db.scores.mark_unwatched", crash)
+        with pytest.raises(KeyboardInterrupt):
+            score(store, Keywords(), lambda: NOW)
+    assert store.mentions.pending_count() == 1
+    assert kept_counts(store.path) == set()
+    assert rows(store.path, "SELECT * FROM scores") == []
+    score(store, Keywords(), lambda: NOW)
+    assert store.buckets.unwatched(NOW + HOUR) == {"Acme": NOW}
+
+
+def test_two_that_score_at_once_count_once(store: Store) -> None:
+    class Raced(Keywords):
+        def score(self, posts: Sequence[Post]) -> list[Score]:
+            with Store(store.path) as other:
+                score(other, Keywords(), lambda: NOW)
+            return super().score(posts)
+
+    keep(store, *(mention(number, "awful") for number in range(10)))
+    score(store, Raced(), lambda: NOW)
+    assert store.trends.by([], Filter())[0].negative == 10
+    assert rows(store.path, "SELECT count(*) FROM scores") == [(10,)]
