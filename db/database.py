@@ -35,10 +35,10 @@ def open_database(path: Path) -> Database:
         ) from error
     try:
         connection.execute("PRAGMA foreign_keys = ON")
+        db = Database(connection)
+        _refuse_others(db, path)  # before anything in the file changes
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
-        db = Database(connection)
-        _refuse_newer(db, path)
         if migrations.pending(db):
             with write_lock(db):
                 migrations.apply(db)
@@ -90,8 +90,12 @@ def _use_wal(connection: sqlite3.Connection) -> None:
         connection.rollback()
 
 
-def _refuse_newer(db: Database, path: Path) -> None:
-    unknown = {step.name for step in migrations.applied(db)} - {step.name for step in migrations._migrations}
+def _refuse_others(db: Database, path: Path) -> None:
+    """Keep away from the files of newer versions and of other programs."""
+    applied = {step.name for step in migrations.applied(db)}
+    if not applied and set(db.table_names()) - {migrations.migrations_table}:
+        raise DatabaseError(f"{path}: is the database of another program; name another file")
+    unknown = applied - {step.name for step in migrations._migrations}
     if unknown:
         raise DatabaseError(
             f"{path}: made by a newer version of sentimon (it has {max(unknown)}); upgrade sentimon or use another file"

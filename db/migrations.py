@@ -139,7 +139,8 @@ def m003_sources(db: Database) -> None:
             started_at TEXT NOT NULL,
             seconds REAL NOT NULL,
             counts TEXT NOT NULL,
-            error TEXT
+            error TEXT,
+            note TEXT
         )""",
         "CREATE INDEX job_runs_by_job ON job_runs (job, source, started_at)",
     )

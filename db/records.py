@@ -182,3 +182,4 @@ class JobRun:
     seconds: float
     counts: Mapping[str, int]
     error: str | None = None
+    note: str | None = None  # what mends itself, as a rate limit

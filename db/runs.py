@@ -19,8 +19,16 @@ class Runs:
     def add(self, run: JobRun) -> None:
         """Write a run down, and forget the oldest ones."""
         self._db.execute(
-            "INSERT INTO job_runs (job, source, started_at, seconds, counts, error) VALUES (?, ?, ?, ?, ?, ?)",
-            (run.job, run.source, to_text(run.started_at), run.seconds, json.dumps(dict(run.counts)), run.error),
+            "INSERT INTO job_runs (job, source, started_at, seconds, counts, error, note) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                run.job,
+                run.source,
+                to_text(run.started_at),
+                run.seconds,
+                json.dumps(dict(run.counts)),
+                run.error,
+                run.note,
+            ),
         )
         self._db.execute("DELETE FROM job_runs WHERE id <= (SELECT max(id) FROM job_runs) - ?", (KEPT,))
 
@@ -38,6 +46,7 @@ class Runs:
                 row["seconds"],
                 json.loads(row["counts"]),
                 row["error"],
+                row["note"],
             )
             for row in rows
         ]

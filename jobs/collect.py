@@ -31,10 +31,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run did; `error` is one line, None when everything was read."""
+    """What one run did. `error` is one line for somebody to act on; a `note`, as of a rate limit, mends itself."""
 
     counts: Mapping[str, int]
     error: str | None = None
+    note: str | None = None
 
 
 def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime) -> Outcome:
@@ -44,18 +45,19 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
     if state and state.paused:
         return Outcome({}, f"paused: {state.paused}; mend it, then `sentimon resume {source.name}`")
     if state and state.not_before and state.not_before > now:
-        return Outcome({}, f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.last_error}")
+        return Outcome({}, note=f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.last_error}")
 
     covered = store.sources.covered_until(source.name)
     streams = sorted(source.collector.streams(), key=lambda stream: (stream in covered, covered.get(stream, now)))
-    total, fetched, error = Added(), 0, None
+    total, fetched, error, note = Added(), 0, None, None
+    bug: Exception | None = None
     for stream in streams:
         reading = _Reading(store, source, stream, brands, covered.get(stream), now)
         try:
             reading.read()
         except RateLimited as limit:
-            error = str(limit)
-            store.sources.wait(source.name, now, error, limit.not_before)
+            note = str(limit)
+            store.sources.wait(source.name, now, note, limit.not_before)
             break
         except NotAuthorised as refusal:
             error = str(refusal)
@@ -64,12 +66,17 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
         except CollectorError as failure:
             error = str(failure)
             store.sources.failed(source.name, now, error)
+        except Exception as raised:
+            bug = raised  # told below, when the other streams have had their turn
         finally:
             total += reading.added
             fetched += reading.fetched
-    if error is None:
+    if bug:
+        raise bug
+    if error is None and note is None:
         store.sources.succeeded(source.name, now)
-    return Outcome({"fetched": fetched, "stored": total.stored, "known": total.known, "matched": total.matched}, error)
+    counts = {"fetched": fetched, "stored": total.stored, "known": total.known, "matched": total.matched}
+    return Outcome(counts, error, note)
 
 
 class _Reading:
@@ -102,6 +109,9 @@ class _Reading:
                 position = self._keep(batch, position)
         except CollectorError as error:
             self._cover("partial" if self.fetched else "missing", str(error))
+            raise
+        except Exception as bug:
+            self._cover("partial" if self.fetched else "missing", f"bug: {type(bug).__name__}")
             raise
         self._cover("complete", None)
 

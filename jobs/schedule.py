@@ -103,13 +103,13 @@ def describe(run: JobRun) -> str:
     """Write one line about a run."""
     name = f"{run.job} {run.source}" if run.source else run.job
     counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in run.counts.items())
-    parts = [part for part in (counts, run.error) if part]
+    parts = [part for part in (counts, run.error, run.note) if part]
     return f"{name}: {'; '.join(parts) or 'nothing to do'} ({run.seconds:.1f} s)"
 
 
 def _record(store: Store, job: Job, started_at: datetime, started: float, outcome: Outcome) -> JobRun:
     seconds = round(time.perf_counter() - started, 3)
-    run = JobRun(job.name, job.source, started_at, seconds, outcome.counts, outcome.error)
+    run = JobRun(job.name, job.source, started_at, seconds, outcome.counts, outcome.error, outcome.note)
     with store.transaction():
         store.runs.add(run)
     return run

@@ -44,7 +44,10 @@ def in_common(posts: Sequence[str], others: Iterable[str], leave_out: Iterable[s
         odds = math.log(a / (len(posts) + 2 * PRIOR - a)) - math.log(b / (background + 2 * PRIOR - b))
         return odds / math.sqrt(1 / a + 1 / b)
 
-    ranked = sorted((t for t, n in here.items() if n >= least and clarity(t) > 1.64), key=lambda t: (-clarity(t), t))
+    ranked = sorted(
+        (t for t, n in here.items() if n >= least and clarity(t) > 1.64),
+        key=lambda t: (-round(clarity(t), 6), -len(t.split()), t),
+    )
     chosen: list[str] = []
     for term in ranked:  # "charged twice" says what "charged" and "twice" say
         if not any(set(term.split()) & set(other.split()) for other in chosen):

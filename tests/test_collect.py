@@ -148,10 +148,11 @@ def test_a_crash_while_a_gap_is_written_down_keeps_neither_cursor_nor_posts(
 
 def test_a_rate_limit_is_waited_for_without_asking(store: Store) -> None:
     script = Script({"all": [batch(mention(1), resume="1"), RateLimited("x asks to wait", NOW + 15 * MINUTE)]})
-    assert collect(store, source(script), ACME, NOW).error == "x asks to wait"
+    outcome = collect(store, source(script), ACME, NOW)
+    assert (outcome.error, outcome.note) == (None, "x asks to wait")
     script.play["all"] = [batch(mention(2), cursor="2")]
     early = collect(store, source(script), ACME, NOW + 15 * MINUTE - timedelta(seconds=1))
-    assert early.error == "waits until 2026-03-04 12:15 UTC: x asks to wait"
+    assert early.note == "waits until 2026-03-04 12:15 UTC: x asks to wait"
     assert len(script.asked) == 1
     assert collect(store, source(script), ACME, NOW + 15 * MINUTE).error is None
     assert ids(store) == ["1", "2"]
@@ -184,8 +185,9 @@ def test_changed_options_are_tried_at_once(store: Store, fault: BaseException) -
     script = Script({"all": [fault]})
     collect(store, source(script), ACME, NOW)
     script.play["all"] = [batch(mention(1))]
-    assert collect(store, source(script), ACME, NOW + MINUTE).error is not None
-    assert collect(store, source(script, fingerprint="2"), ACME, NOW + MINUTE).error is None
+    held = collect(store, source(script), ACME, NOW + MINUTE)
+    assert (held.counts, bool(held.error or held.note)) == ({}, True)
+    assert collect(store, source(script, fingerprint="2"), ACME, NOW + MINUTE).counts["stored"] == 1
 
 
 def test_a_stream_that_cannot_be_read_does_not_hold_the_others(store: Store) -> None:
@@ -203,6 +205,15 @@ def test_a_stream_that_cannot_be_read_does_not_hold_the_others(store: Store) -> 
 def test_a_bug_in_a_collector_stays_a_bug(store: Store) -> None:
     with pytest.raises(ZeroDivisionError):
         collect(store, source(Script({"all": [batch(mention(1)), ZeroDivisionError()]})), ACME, NOW)
+    assert ids(store) == ["1"]
+
+
+def test_a_bug_in_one_stream_keeps_no_other_from_its_turn(store: Store) -> None:
+    script = Script({"a": [ZeroDivisionError()], "b": [batch(mention(1))]})
+    for minute in range(2):
+        with pytest.raises(ZeroDivisionError):
+            collect(store, source(script), ACME, NOW + minute * MINUTE)
+    assert [stream for stream, _ in script.asked] == ["a", "b"] * 2
     assert ids(store) == ["1"]
 
 
@@ -356,8 +367,8 @@ def test_nobody_else_can_spend_between_the_look_at_a_budget_and_the_reservation(
 def test_a_source_whose_budget_is_spent_waits_for_the_next_month_or_more_money(store: Store) -> None:
     script = Script({"all": [batch(mention(1), resume="1"), batch(mention(2), cursor="2")]}, reserve=CENT)
     outcome = collect(store, source(script, budget=CENT), ACME, NOW)
-    assert outcome.error is not None
-    assert "monthly budget" in outcome.error
+    assert outcome.note is not None
+    assert "monthly budget" in outcome.note
     assert ids(store) == ["1"]
     assert coverage(store)[0][3] == "partial"
     collect(store, source(script, budget=CENT), ACME, NOW + 20 * DAY)
@@ -394,8 +405,8 @@ def test_bursts_on_x_with_faults_between_lose_and_double_nothing(store: Store, x
         for fault in faults:
             x.script(fault, after=6)
         errors = []
-        while (outcome := collect(store, from_x(x), ACME, clock.now)).error:
-            errors.append(outcome.error)
+        while told := (outcome := collect(store, from_x(x), ACME, clock.now)).error or outcome.note:
+            errors.append(told)
             state = store.sources.state("x-main")
             assert state is not None
             clock.now = max(clock.now + MINUTE, state.not_before or clock.now)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,14 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path, exists: bool) 
         opened(path)
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "their.db"
+    with closing(sqlite3.connect(path)) as theirs:
+        theirs.execute("CREATE TABLE songs (title TEXT)")
+        theirs.commit()
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError, match="another program"):
+        Store(path)
+    assert path.read_bytes() == before
