@@ -1,12 +1,17 @@
 """Notifications through apprise: one URL for each of its 100 and more services."""
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from db.errors import DeliveryFailed, InputError
 from jobs.channel import Channel, Message
 from monitor.plugins import ChannelKind, RegisterChannel, hookimpl
+
+_HUSHING = threading.Lock()
 
 
 class AppriseOptions(BaseModel):
@@ -24,7 +29,9 @@ class AppriseChannel:
         import apprise
 
         self._service = apprise.Apprise()
-        if not self._service.add(url):
+        with _hushed():
+            taken = self._service.add(url)
+        if not taken:
             raise InputError("url: not an apprise URL; see the list of services in the documentation of apprise")
 
     def send(self, message: Message) -> None:
@@ -32,7 +39,7 @@ class AppriseChannel:
         import apprise
 
         kind = apprise.NotifyType.FAILURE if message.urgent else apprise.NotifyType.WARNING
-        with apprise.LogCapture(level=logging.WARNING) as captured:  # type: ignore[no-untyped-call]
+        with _hushed(), apprise.LogCapture(level=logging.WARNING) as captured:  # type: ignore[no-untyped-call]
             done = self._service.notify(
                 title=message.title, body=message.body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT
             )
@@ -40,6 +47,21 @@ class AppriseChannel:
         if not done:
             reason = said[-1].split(" - ", 3)[-1] if said else "the service did not take the message"
             raise DeliveryFailed(reason)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what is logged on the way to ourselves: whole URLs are, secrets and all."""
+    logs = [logging.getLogger(name) for name in ("apprise", "urllib3")]
+    with _HUSHING:
+        before = [log.propagate for log in logs]
+        try:
+            for log in logs:
+                log.propagate = False
+            yield
+        finally:
+            for log, propagate in zip(logs, before, strict=True):
+                log.propagate = propagate
 
 
 def build(options: AppriseOptions) -> Channel:

@@ -17,8 +17,9 @@ class ConsoleChannel:
 
     def send(self, message: Message) -> None:
         """Print title and body."""
-        body = "\n".join(f"  {line}" for line in message.body.splitlines())
-        print(f"{message.title}\n{body}", flush=True)
+        for line in (message.title, *(f"  {line}" for line in message.body.splitlines())):
+            # A post may hold signs that rewrite a terminal.
+            print("".join(ch if ch.isprintable() else " " for ch in line), flush=True)
 
 
 def build(options: ConsoleOptions) -> Channel:

@@ -1,12 +1,18 @@
 """The command `sentimon`."""
 
+import errno
+import io
+import os
 import sqlite3
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from db.errors import SentimonError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 # command -> module and function; a module is imported when its command is called, so that --help is quick
 COMMANDS = {
@@ -66,16 +72,76 @@ class Commands(click.Group):
             raise click.UsageError(f"no command {name!r}" + (f"; did you mean {near[0]}?" if near else ""), ctx)
         return super().resolve_command(ctx, args)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options that stand before the command."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            raise _OneLine(error) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and say what a person can act on in one line."""
+        _mend_output()
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # what cannot be written is told here; at the interpreter's end it is too late
+        except click.UsageError as error:
+            raise _OneLine(error) from error
         except SentimonError as error:
-            click.echo(f"sentimon: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except sqlite3.OperationalError as error:
-            click.echo(f"sentimon: the database cannot be used now: {error}; nothing was changed", err=True)
-            ctx.exit(1)
+            _end(ctx, str(error), error.exit_code)
+        except sqlite3.DatabaseError as error:
+            if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
+                raise
+            _end(ctx, f"the database cannot be used now: {error}; nothing was changed")
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            _drop_output()
+            _end(ctx, f"cannot write{f' {error.filename}' if error.filename else ''}: {error.strerror}; make room")
+
+
+class _OneLine(click.ClickException):
+    """A command line that cannot be used."""
+
+    exit_code = 2
+
+    def __init__(self, error: click.UsageError) -> None:
+        path = error.ctx.command_path if error.ctx else "sentimon"
+        message = error.format_message().strip().rstrip(".")
+        super().__init__(f"{message}{'' if message.endswith('?') else ';'} see `{path} --help`")
+
+    def show(self, file: Any = None) -> None:
+        """Write it as every other error is written."""
+        click.echo(f"sentimon: {_one_line(self.message)}", err=True)
+
+
+def _end(ctx: click.Context, message: str, exit_code: int = 1) -> NoReturn:
+    click.echo(f"sentimon: {_one_line(message)}", err=True)
+    ctx.exit(exit_code)
+
+
+def _one_line(message: str) -> str:
+    """A file's name or a platform's answer may hold line breaks, and signs that rewrite a terminal."""
+    return "".join(ch if ch.isprintable() else " " for ch in " ".join(message.split()))
+
+
+def _mend_output() -> None:
+    """Let no sign that the terminal cannot show end a command, nor an output that was closed."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open as long as we run
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Send what is still in the buffer nowhere, so that it is not tried again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @click.group(cls=Commands)

@@ -5,9 +5,12 @@ from typing import Any
 
 import click
 
+from db.labels import SENTIMENTS
 from db.trends import KEYS
 from monitor.cli import output
-from monitor.cli.options import make_filter, open_app, with_config, with_filter, with_json
+from monitor.cli.options import Words, make_filter, open_app, with_config, with_filter, with_json
+
+MOST = 2**31  # rows; no number that the database cannot take
 
 
 @click.command()
@@ -67,10 +70,10 @@ def alerts(as_json: bool, config_path: Path | None, **options: Any) -> None:
         click.echo("No alerts.")
     for alert, posts in found:
         until = f"over at {output.local(alert.ends)}" if alert.ends else "going on"
-        click.secho(f"{alert.severity.upper()}  {alert.summary}", bold=True)
+        click.secho(output.printable(f"{alert.severity.upper()}  {alert.summary}"), bold=True)
         click.echo(f"  since {output.local(alert.starts)} UTC, {until}; chance without a cause {alert.probability:.1g}")
         if alert.in_common:
-            click.echo(f"  in common: {', '.join(alert.in_common)}")
+            click.echo(output.printable(f"  in common: {', '.join(alert.in_common)}"))
         click.echo(f"  {len(posts)} negative posts: sentimon queue")
         for post in posts[:3]:
             click.echo(f"    {post.mention.source}: {output.shorten(post.mention.text)}")
@@ -88,7 +91,7 @@ def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -
     """
     chosen = make_filter(options)
     with open_app(config_path).store() as store:
-        cases = store.cases.waiting(chosen, limit)
+        cases = store.cases.waiting(chosen, min(limit, MOST))
         total = store.cases.count()
     if as_json:
         output.print_json([output.case_json(case) for case in cases])
@@ -113,21 +116,24 @@ def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -
 
 
 @click.command()
-@click.argument("text", required=False)
+@click.argument("text", required=False, type=Words())
 @with_filter
-@click.option("--sentiment", "sentiments", multiple=True, type=click.Choice(["negative", "neutral", "positive"]))
+@click.option("--sentiment", "sentiments", multiple=True, type=click.Choice(SENTIMENTS), help="Only this sentiment.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many, the newest first.")
 @with_json
 @with_config
 def mentions(
     text: str | None, sentiments: tuple[str, ...], limit: int, as_json: bool, config_path: Path | None, **options: Any
 ) -> None:
-    """Find stored posts that hold all the words of TEXT, in any order; "in quotes" as a phrase."""
+    """Find stored posts by their words.
+
+    They hold all the words of TEXT, in any order; "in quotes" as a phrase.
+    """
     from dataclasses import replace
 
     chosen = replace(make_filter(options), sentiments=sentiments)
     with open_app(config_path).store() as store:
-        found = store.mentions.find(text, chosen, limit)
+        found = store.mentions.find(text, chosen, min(limit, MOST))
     if as_json:
         output.print_json([output.match_json(match) for match in found])
         return
@@ -164,4 +170,4 @@ def status(as_json: bool, config_path: Path | None) -> None:
         output.print_json(taken)
     else:
         for line in status_lines(taken):
-            click.echo(line)
+            click.echo(output.printable(line))

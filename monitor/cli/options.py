@@ -47,17 +47,30 @@ class Moment(click.ParamType[datetime]):
         back = re.fullmatch(r"(\d{1,6})([mhdw])", value.strip())
         try:
             time = utc_now() - int(back[1]) * _UNITS[back[2]] if back else datetime.fromisoformat(value.strip())
+            return floor(time if time.tzinfo else time.replace(tzinfo=UTC), FIVE_MINUTES)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time; write 2026-11-21, 2026-11-21T13:00, 90m, 24h, 7d or 2w", param, ctx)
-        return floor(time if time.tzinfo else time.replace(tzinfo=UTC), FIVE_MINUTES)
+
+
+class Words(click.ParamType[str]):
+    """Text for the database, which takes no bytes that the command line could not decode."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check it."""
+        text = str(value)
+        if any("\ud800" <= ch <= "\udfff" for ch in text):
+            self.fail(f"{text!a} is not UTF-8", param, ctx)
+        return text
 
 
 def with_filter(command: F) -> F:
     """Add --since, --until, --brand, --source and --stage."""
     for option in (
         click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Only this journey stage."),
-        click.option("--source", "sources", multiple=True, help="Only this source."),
-        click.option("--brand", "brands", multiple=True, help="Only this brand."),
+        click.option("--source", "sources", multiple=True, type=Words(), help="Only this source."),
+        click.option("--brand", "brands", multiple=True, type=Words(), help="Only this brand."),
         click.option("--until", type=Moment(), help="Only posts before this time."),
         click.option("--since", type=Moment(), help="Only posts from this time on: 2026-11-21, 24h, 7d, …"),
     ):

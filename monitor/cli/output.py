@@ -4,10 +4,11 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from db.errors import InputError
 from db.records import Alert, Case, Match
 from db.times import to_text, to_text_or_none
 from db.trends import Trend
@@ -18,12 +19,24 @@ if TYPE_CHECKING:
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    click.echo(to_json(value, indent=2))
 
 
 def print_line(value: Mapping[str, Any]) -> None:
     """Print one line of JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(to_json(value))
+
+
+def standard_input() -> BinaryIO:
+    """Return it, where there is one: a service manager may give none."""
+    if sys.stdin is None:
+        raise InputError("standard input is closed; name a file, or send something to -")
+    return sys.stdin.buffer
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Write JSON as readable as standard output can show it."""
+    return json.dumps(value, ensure_ascii=(sys.stdout.encoding or "").lower() != "utf-8", indent=indent)
 
 
 def print_table(
@@ -101,6 +114,27 @@ def local(time: datetime | None) -> str:
 def percent(share: float) -> str:
     """Write a share."""
     return f"{share:.0%}"
+
+
+MATCH_KEYS = (
+    "id",
+    "source",
+    "author",
+    "created_at",
+    "text",
+    "url",
+    "in_reply_to",
+    "brand",
+    "sentiment",
+    "stage",
+    "rated",
+    "negative_probability",
+    "model",
+    "followers",
+    "likes",
+    "reposts",
+    "replies",
+)  # of match_json: an export of no posts has a header too
 
 
 def match_json(match: Match) -> dict[str, Any]:

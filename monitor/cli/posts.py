@@ -4,24 +4,24 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import click
 
 from db.errors import InputError
 from db.records import Mention
 from monitor.cli import output
-from monitor.cli.options import make_filter, open_app, with_config, with_filter
+from monitor.cli.options import Words, make_filter, open_app, with_config, with_filter
 
 REASONS_SHOWN = 5
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--brand", help="Count rows that name no brand under this one.")
+@click.option("--brand", type=Words(), help="Count rows that name no brand under this one.")
 @click.option("--format", "kind", type=click.Choice(["csv", "jsonl"]), help="[default: told from the file]")
 @click.option("--rejects", type=click.Path(path_type=Path), help="Where bad rows go.  [default: FILE.rejects.jsonl]")
 @with_config
@@ -36,7 +36,7 @@ def import_file(
     """
     from jobs.ingest import ingest
     from monitor.app import utc_now
-    from monitor.collectors.file import Row, guess_format, read
+    from monitor.collectors.file import Reject, Row, guess_format, read
 
     app = open_app(config_path)
     name = "rejects.jsonl" if str(file) == "-" else f"{file}.rejects.jsonl"
@@ -44,11 +44,20 @@ def import_file(
         store = stack.enter_context(app.store())
         lines, size = _open(file, stack)
         counted = _Counted(lines, stack, size)
-        format = kind or guess_format(str(file), counted.peek())
+        shown = "standard input" if str(file) == "-" else str(file)
+        format = kind or guess_format(shown, counted.peek())
         rejected = _Rejects(rejects or Path(name), stack)
 
+        def rows() -> Iterator[Row | Reject]:
+            try:
+                yield from read(counted, format, utc_now())  # type: ignore[arg-type]
+            except InputError as error:
+                raise InputError(f"{shown}: {error}") from error
+            except OSError as error:
+                raise InputError(f"{shown}: cannot be read to its end: {error.strerror}; import it again") from error
+
         def posts() -> Iterator[tuple[Mention, str | None]]:
-            for row in read(counted, format, utc_now()):  # type: ignore[arg-type]
+            for row in rows():
                 if isinstance(row, Row):
                     yield row.mention, row.brand or brand
                 else:
@@ -70,7 +79,7 @@ def import_file(
 
 def _open(file: Path, stack: ExitStack) -> tuple[BinaryIO, int | None]:
     if str(file) == "-":
-        return sys.stdin.buffer, None
+        return output.standard_input(), None
     try:
         return stack.enter_context(file.open("rb")), file.stat().st_size
     except OSError as error:
@@ -126,7 +135,9 @@ class _Rejects:
 
 
 @click.command()
-@click.option("--format", "kind", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option(
+    "--format", "kind", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True, help="What to write."
+)
 @click.option("--output", "path", type=click.Path(path_type=Path), help="A file.  [default: standard output]")
 @with_filter
 @with_config
@@ -136,25 +147,31 @@ def export(kind: str, path: Path | None, config_path: Path | None, **options: An
     In CSV, a text that a spreadsheet would run as a formula gets an apostrophe in front.
     """
     chosen = make_filter(options)
-    with ExitStack() as stack:
-        store = stack.enter_context(open_app(config_path).store())
-        try:
-            target: Any = stack.enter_context(path.open("w", encoding="utf-8", newline="")) if path else sys.stdout
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    with open_app(config_path).store() as store:
         rows = (output.match_json(match) for match in store.mentions.every(chosen))
-        if kind == "jsonl":
-            for row in rows:
-                target.write(json.dumps(row, ensure_ascii=False) + "\n")
+        write = _write_jsonl if kind == "jsonl" else _write_csv
+        if path is None:
+            write(rows, sys.stdout)
             return
-        writer: Any = None
-        for row in rows:
-            if writer is None:
-                writer = csv.DictWriter(target, fieldnames=list(row))
-                writer.writeheader()
-            writer.writerow({key: _defused(value) for key, value in row.items()})
+        try:
+            with path.open("w", encoding="utf-8", newline="") as file:
+                write(rows, file)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror}; name another with --output") from error
+
+
+def _write_jsonl(rows: Iterable[Mapping[str, Any]], target: TextIO) -> None:
+    for row in rows:
+        target.write((output.to_json(row) if target is sys.stdout else json.dumps(row, ensure_ascii=False)) + "\n")
+
+
+def _write_csv(rows: Iterable[Mapping[str, Any]], target: TextIO) -> None:
+    writer = csv.DictWriter(target, fieldnames=output.MATCH_KEYS)
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _defused(value) for key, value in row.items()})
 
 
 def _defused(value: Any) -> Any:
     """Keep a spreadsheet from running what a stranger wrote."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else value

@@ -13,6 +13,7 @@ import click
 
 from db.errors import InputError, SentimonError
 from monitor.app import App, utc_now
+from monitor.cli import output
 from monitor.cli.options import open_app, with_config
 
 JOBS = ("collect", "score", "watch", "notify")
@@ -37,7 +38,7 @@ def run(
 
     _log()
     app = open_app(config_path, strict=True)
-    with _alone(app.config.database):
+    with alone(app.config.database):
         stop = threading.Event()
         jobs = [job for job in app.jobs(stop.is_set) if not only or job.name in only]
         app.channels  # noqa: B018  a channel that cannot be made is told now, not when it is needed
@@ -45,7 +46,7 @@ def run(
             runs = []
             for done in run_all(jobs, app.config.database, utc_now):
                 runs.append(done)
-                click.echo(describe(done))
+                click.echo(output.printable(describe(done)), err=done.error is not None)
             if any(done.error for done in runs):
                 ctx.exit(1)
             return
@@ -116,7 +117,7 @@ def _log() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class _alone:
+class alone:
     """Hold the lock that keeps two schedulers off one database: they would read, and pay, twice."""
 
     def __init__(self, database: Path) -> None:

@@ -131,6 +131,8 @@ def _csv(lines: Iterable[bytes], now: datetime) -> Iterator[Row | Reject]:
 
     text = decoded()
     header = next(text, "")
+    if not header:
+        raise InputError("the file is empty: even the line that names the columns is missing")
     delimiter = max(",;\t", key=header.count)
     try:
         names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]

@@ -1,12 +1,15 @@
 """The status page and its JSON twin, until the desk and the trends have pages of their own."""
 
+import logging
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.templating import Jinja2Templates
 
+from db.errors import SentimonError
 from db.filters import Filter
 from db.store import Store
 from monitor.app import utc_now
@@ -14,12 +17,15 @@ from monitor.cli.output import alert_json, case_json, trend_json
 from monitor.config import Config
 from monitor.status import take_status
 
+log = logging.getLogger(__name__)
+
 QUEUE_SHOWN = 50
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 def build(config: Config) -> FastAPI:
     """Make the application over the configured database."""
-    app = FastAPI(title="sentimon", docs_url=None, redoc_url=None)
+    app = FastAPI(title="sentimon", docs_url=None, redoc_url=None, openapi_url=None)
     templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
 
     def gather() -> dict[str, Any]:
@@ -36,7 +42,7 @@ def build(config: Config) -> FastAPI:
     @app.middleware("http")
     async def harden(request: Request, call_next: Any) -> Any:
         response = await call_next(request)
-        response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self' 'unsafe-inline'"
+        response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
@@ -53,5 +59,15 @@ def build(config: Config) -> FastAPI:
     @app.get("/healthz")
     def healthy() -> JSONResponse:
         return JSONResponse({"ok": True})
+
+    @app.exception_handler(404)
+    def nowhere(request: Request, error: Exception) -> PlainTextResponse:
+        return PlainTextResponse("There is no such page; the status is at /\n", 404)
+
+    @app.exception_handler(SentimonError)
+    @app.exception_handler(sqlite3.DatabaseError)
+    def unable(request: Request, error: Exception) -> PlainTextResponse:
+        log.error("%s: %s", request.url.path, error)
+        return PlainTextResponse(f"sentimon cannot answer now: {error}\n", 503)
 
     return app

@@ -35,9 +35,11 @@ class Server:
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             self._socket = socket.create_server((host, port), family=family)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for a host that cannot be a name
+            said = str(getattr(error, "strerror", None) or error)
+            reason = said.partition(" (while ")[0]  # create_server says the address as well
             raise SentimonError(
-                f"cannot serve on {host}:{port}: {error.strerror or error}; name another port in [web] or with --port"
+                f"cannot serve on {host}:{port}: {reason}; name another port in [web] or with --port"
             ) from error
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()

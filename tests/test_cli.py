@@ -1,0 +1,475 @@
+"""The commands, as a person or a script calls them."""
+
+import csv
+import io
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import pytest
+
+from db.labels import SENTIMENTS, STAGES
+from monitor.cli import COMMANDS, main, output
+from monitor.cli.tour import TOUR
+from tests.cli_rig import BUNDLED, HEADER, configure, counts, jsonl, post, ran, said, sentimon, told, version_of_bundled
+from tests.support import Keywords
+
+DAY = timedelta(days=1)
+TREND_KEYS = {"bucket", "brand", "mentions", "negative", "neutral", "positive", "not_rated", "net_sentiment"}
+needs_model = pytest.mark.skipif(version_of_bundled() is None, reason="models/bundled is not in the tree")
+needs_version_1 = pytest.mark.skipif(version_of_bundled() != "1", reason="models/bundled holds interim weights")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with a configuration, and a model that looks for words."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
+    monkeypatch.setattr("models.classifier.load", lambda *_, **__: Keywords())
+    configure(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's two weeks, read once."""
+    folder = tmp_path_factory.mktemp("feed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("models.classifier.load", lambda *_, **__: Keywords(negative=("charged", "refund", "awful")))
+        said(sentimon("demo", "--no-serve", "--folder", "demo"))
+    return folder / "demo"
+
+
+@pytest.fixture
+def demo(feed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(feed)
+    monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
+    return feed
+
+
+# --- init and check ---------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_configuration_that_check_accepts(folder: Path) -> None:
+    (folder / "sentimon.toml").unlink()
+    assert "sentimon.toml written" in said(sentimon("init"))
+    assert said(sentimon("check")).startswith("ok    brand acme (own)")
+
+
+def test_init_never_overwrites(folder: Path) -> None:
+    before = (folder / "sentimon.toml").read_bytes()
+    result = sentimon("init")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert (folder / "sentimon.toml").read_bytes() == before
+
+
+def test_check_says_what_would_run(folder: Path) -> None:
+    configure(folder, '[[sources]]\nkind = "file"\npath = "posts.csv"', '[[channels]]\nkind = "console"')
+    lines = said(sentimon("check")).splitlines()
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["ok"] * 5
+    assert "      account on x: acmehelp" in lines
+    assert f"      file: all of {folder / 'posts.csv'} whenever it changes, matched here" in lines
+    assert "ok    model keywords-1" in lines
+
+
+def test_check_says_which_secret_is_missing_and_never_shows_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "AAAA-do-not-print-me"
+    source = '[[sources]]\nkind = "x"\nbearer_token = { env = "MY_X_TOKEN" }\n'
+    configure(folder, source, f'[[channels]]\nurl = "json://127.0.0.1/{secret}"')
+    monkeypatch.delenv("MY_X_TOKEN", raising=False)
+    lacking = sentimon("check")
+    assert lacking.exit_code == 1
+    assert "WRONG source x (x, every 300 s): missing bearer_token: environment variable MY_X_TOKEN" in lacking.stdout
+    monkeypatch.setenv("MY_X_TOKEN", secret)
+    complete = said(sentimon("check"))
+    assert "      bearer_token: set" in complete.splitlines()
+    assert secret not in lacking.output + complete
+
+
+def test_check_names_a_query_that_a_platform_cannot_express(folder: Path) -> None:
+    text = '[[brands]]\nname = "Acme"\nquery = "acm*"\n[[sources]]\nkind = "x"\nbearer_token = "t"\n'
+    (folder / "sentimon.toml").write_text(text)
+    result = sentimon("check")
+    assert result.exit_code == 1
+    assert "WRONG source x" in result.stdout
+    assert result.stderr == ""
+
+
+def test_plugins_lists_the_kinds() -> None:
+    listed = said(sentimon("plugins")).splitlines()
+    assert {"file", "reddit", "x"} <= set(listed[0].removeprefix("sources: ").split(", "))
+    assert {"apprise", "console"} <= set(listed[1].removeprefix("channels: ").split(", "))
+
+
+# --- import -----------------------------------------------------------------------------------------------------------
+
+
+def test_posts_of_csv_are_stored_once(folder: Path) -> None:
+    (folder / "posts.csv").write_text(
+        f'{HEADER}\n1,x,ann,2026-03-04T12:00:00Z,"acme, again"\n2,x,bob,2026-03-04,acme?\n'
+    )
+    assert said(sentimon("import", "posts.csv")).splitlines() == [
+        "2 posts added, 0 known already, 0 rows rejected",
+        "2 wait for a score: `sentimon run --once` scores them",
+    ]
+    before = counts(folder / "posts.db")
+    assert "0 posts added, 2 known already" in said(sentimon("import", "posts.csv"))
+    assert counts(folder / "posts.db") == before
+
+
+def test_posts_of_jsonl_and_of_standard_input_are_stored(folder: Path) -> None:
+    (folder / "posts.jsonl").write_text(jsonl(post(1), post(2)))
+    assert "2 posts added" in said(sentimon("import", "posts.jsonl"))
+    piped = ran("import", "-", cwd=folder, stdin=jsonl(post(2), post(3)).encode())
+    assert piped.stdout.startswith(b"1 posts added, 1 known already"), piped
+    assert "1 posts added" in said(
+        sentimon("import", "-", "--format", "csv", stdin=f"{HEADER}\n4,x,,2026-03-04,acme\n")
+    )
+
+
+def test_bad_rows_are_told_by_line_and_kept_aside(folder: Path) -> None:
+    good, bad = post(1), post(2, created_at="soon")
+    (folder / "posts.jsonl").write_text(jsonl(good, bad) + "{half\n" + jsonl(post(3)))
+    result = sentimon("import", "posts.jsonl")
+    assert "2 posts added, 0 known already, 2 rows rejected" in said(result)
+    assert result.stderr.splitlines() == [
+        "sentimon: posts.jsonl: line 2: created_at 'soon' is not a time like 2026-01-31T12:00:00Z",
+        "sentimon: posts.jsonl: line 3: is not valid JSON",
+        "sentimon: posts.jsonl: 2 rows rejected, written to posts.jsonl.rejects.jsonl",
+    ]
+    kept = [json.loads(line) for line in (folder / "posts.jsonl.rejects.jsonl").read_text().splitlines()]
+    assert [(row["line"], row["row"]) for row in kept] == [(2, json.dumps(bad)), (3, "{half")]
+
+
+def test_an_import_of_nothing_but_bad_rows_has_failed(folder: Path) -> None:
+    (folder / "posts.jsonl").write_text("{half\n")
+    assert sentimon("import", "posts.jsonl", "--rejects", "bad.jsonl").exit_code == 1
+    assert (folder / "bad.jsonl").exists()
+
+
+def test_brands_come_from_the_row_then_the_option_then_the_text(folder: Path) -> None:
+    posts = [post(1, "nothing", brand="Initech"), post(2, "nothing"), post(3, "acme"), post(4, "x", brand="ACME")]
+    (folder / "posts.jsonl").write_text(jsonl(*posts[:2]))
+    said(sentimon("import", "posts.jsonl", "--brand", "Globex"))
+    (folder / "posts.jsonl").write_text(jsonl(*posts[2:], post(5, "nobody")))
+    said(sentimon("import", "posts.jsonl"))
+    said(sentimon("run", "--once"))
+    found = {row["brand"]: row["mentions"] for row in told("trends", "--by", "brand")}
+    assert found == {"Initech": 1, "Globex": 1, "Acme": 2, "(none)": 1}
+
+
+# --- export -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_csv_is_defused(folder: Path, text: str) -> None:
+    (folder / "posts.jsonl").write_text(jsonl(post(1, text, author=text.strip(), brand="Acme")))
+    said(sentimon("import", "posts.jsonl"))
+    (row,) = csv.DictReader(io.StringIO(said(sentimon("export")), newline=""))
+    assert row["text"] == f"'{text}"
+    assert row["author"] == f"'{text.strip()}"
+
+
+def test_jsonl_gives_back_what_was_imported(folder: Path) -> None:
+    text = '=1+1 "quoted", <b>\n\t\u202eevil \U0001f525 acme'
+    given = post(1, text, url="https://a.example/1", in_reply_to="0", followers=3, likes=0, reposts=1, replies=2)
+    (folder / "posts.jsonl").write_text(jsonl(given))
+    said(sentimon("import", "posts.jsonl"))
+    said(sentimon("export", "--format", "jsonl", "--output", "out.jsonl"))
+    (row,) = map(json.loads, (folder / "out.jsonl").read_text(encoding="utf-8").splitlines())
+    assert {key: row[key] for key in given} == given
+    assert (row["brand"], row["sentiment"], row["rated"]) == ("Acme", None, None)
+
+
+def test_an_export_can_be_imported_elsewhere(folder: Path) -> None:
+    (folder / "posts.jsonl").write_text(jsonl(*(post(number) for number in range(5))))
+    said(sentimon("import", "posts.jsonl"))
+    said(sentimon("export", "--output", "out.csv"))
+    configure(folder, database="other.db")
+    assert "5 posts added, 0 known already, 0 rows rejected" in said(sentimon("import", "out.csv"))
+
+
+def test_an_export_of_nothing_still_has_a_header(folder: Path) -> None:
+    (header,) = said(sentimon("export")).splitlines()
+    assert header.split(",") == list(output.MATCH_KEYS)
+
+
+# --- questions --------------------------------------------------------------------------------------------------------
+
+
+def test_trends_count_by_day_unless_told(demo: Path) -> None:
+    found = told("trends")
+    assert all(row.keys() == TREND_KEYS for row in found)
+    assert all(len(row["bucket"]) == 10 for row in found)
+    for row in found:
+        rated = row["negative"] + row["neutral"] + row["positive"]
+        assert row["mentions"] == rated + row["not_rated"]
+        net = round((row["positive"] - row["negative"]) / rated, 4) if rated else None
+        assert row["net_sentiment"] == net
+    assert sum(row["mentions"] for row in found) == counts(demo / "demo.db")["matches"]
+
+
+def test_trends_carry_the_keys_that_are_asked_for(demo: Path) -> None:
+    (by_brand,) = {frozenset(row) for row in told("trends", "--by", "brand")}
+    assert by_brand == TREND_KEYS
+    assert {row["bucket"] for row in told("trends", "--by", "brand")} == {None}
+    found = told("trends", "--by", "week", "--by", "source", "--by", "stage")
+    assert {frozenset(row) for row in found} == {frozenset(TREND_KEYS | {"source", "stage"})}
+    assert {row["source"] for row in found} == {row["source"] for row in told("mentions", "--limit", "5000")}
+    assert sum(row["mentions"] for row in found) == sum(row["mentions"] for row in told("trends", "--by", "hour"))
+
+
+def test_trends_show_a_table(demo: Path) -> None:
+    shown = said(sentimon("trends", "--by", "week", "--brand", "Norvane"))
+    assert "net sentiment" in shown
+    assert "Norvane" in shown
+    assert "Telvo" not in shown
+
+
+@pytest.mark.parametrize("since", ["2d", "48h", "2880m"])
+def test_spans_back_from_now_mean_the_same_in_every_unit(demo: Path, since: str) -> None:
+    ids = [row["id"] for row in told("mentions", "--since", since, "--limit", "1000")]
+    assert ids
+    assert ids == [row["id"] for row in told("mentions", "--since", "2d", "--limit", "1000")]
+
+
+def test_since_and_until_part_the_posts(demo: Path) -> None:
+    posts = told("mentions", "--limit", "5000")
+    middle = posts[len(posts) // 2]["created_at"][:10]
+    for edge in (middle, f"{middle}T00:00", f"{middle}T02:00+02:00", f"{middle}T00:00:00Z"):
+        before = told("mentions", "--until", edge, "--limit", "5000")
+        after = told("mentions", "--since", edge, "--limit", "5000")
+        assert before
+        assert len(before) + len(after) == len(posts)
+        assert {row["created_at"] < middle for row in before} == {True}
+        assert {row["created_at"] >= middle for row in after} == {True}
+
+
+def test_alerts_tell_the_spike_and_its_posts(demo: Path) -> None:
+    (alert,) = told("alerts")
+    assert (alert["brand"], alert["rule"]) == ("Norvane", "negative spike")
+    assert alert["observed"] > 5 * alert["expected"]
+    known = {(row["source"], row["id"]) for row in told("mentions", "--limit", "5000")}
+    assert {(each["source"], each["id"]) for each in alert["posts"]} <= known
+    shown = said(sentimon("alerts"))
+    assert alert["summary"] in shown
+    assert told("alerts", "--brand", "Telvo") == []
+    assert said(sentimon("alerts", "--brand", "Telvo")) == "No alerts.\n"
+
+
+def test_the_queue_holds_the_posts_of_the_alert_worst_first(demo: Path) -> None:
+    (alert,) = told("alerts")
+    cases = told("queue", "--limit", "1000")
+    assert {(case["source"], case["id"]) for case in cases} == {(p["source"], p["id"]) for p in alert["posts"]}
+    assert {(case["brand"], case["sentiment"], case["alert"]) for case in cases} == {
+        ("Norvane", "negative", alert["id"])
+    }
+    assert [case["id"] for case in told("queue", "--limit", "3")] == [case["id"] for case in cases[:3]]
+    assert f"3 of {len(cases)} posts to answer, worst first" in said(sentimon("queue", "--limit", "3"))
+
+
+def test_mentions_are_found_by_words_brand_source_and_sentiment(demo: Path) -> None:
+    found = told("mentions", "refund norvane", "--source", "x", "--sentiment", "negative", "--limit", "500")
+    assert found
+    for row in found:
+        assert (row["source"], row["sentiment"]) == ("x", "negative")
+        assert "refund" in row["text"].lower()
+        assert "norvane" in row["text"].lower()
+    assert "refund" in said(sentimon("mentions", "refund"))
+    assert said(sentimon("mentions", "xyzzy")) == "No posts found.\n"
+
+
+@pytest.mark.parametrize(
+    "text", ['"', "*", "a AND", "NEAR(", "text:x", "-", "'", "%", "(", "a OR", '"half', "\U0001f525"]
+)
+def test_whatever_is_searched_for_is_taken_as_words(demo: Path, text: str) -> None:
+    said(sentimon("mentions", "--", text))
+
+
+def test_status_in_words_and_in_json_carries_the_same_facts(demo: Path) -> None:
+    status = told("status")
+    shown = said(sentimon("status"))
+    assert f"{status['posts']} posts stored, 0 wait for a score, {status['waiting_for_answer']} for an answer" in shown
+    (source,) = status["sources"]
+    assert (source["name"], source["last_error"], source["paused"]) == ("feed", None, None)
+    for fact in (
+        source["last_ok"],
+        source["next_run"],
+        *status["open_alerts"],
+        *(job["line"] for job in status["jobs"]),
+    ):
+        assert fact in shown
+    assert [job["job"] for job in status["jobs"]] == ["collect", "notify", "score", "watch"]
+
+
+def test_an_empty_database_is_no_error(folder: Path) -> None:
+    assert said(sentimon("trends")) == "No scored posts here.\n"
+    assert said(sentimon("alerts")) == "No alerts.\n"
+    assert said(sentimon("queue")) == "Nothing waits for an answer.\n"
+    assert said(sentimon("mentions")) == "No posts found.\n"
+    assert "0 posts stored" in said(sentimon("status"))
+    for question in ("trends", "alerts", "queue", "mentions"):
+        assert told(question) == []
+
+
+def test_a_post_cannot_rewrite_the_terminal(folder: Path) -> None:
+    evil = "acme \x1b[2J\x1b]0;owned\x07 \u202e[bold red]x[/]"
+    (folder / "posts.jsonl").write_text(jsonl(post(1, evil, author="\x1b[31mred"), post(2, "x", brand="\x1b[2Jx")))
+    said(sentimon("import", "posts.jsonl"))
+    said(sentimon("run", "--once"))
+    for command in ("mentions", "trends", "status"):
+        shown = said(sentimon(command))
+        assert not {ch for ch in shown if not ch.isprintable()} - {"\n"}
+    assert "[bold red]x[/]" in said(sentimon("mentions"))
+    assert json.loads(said(sentimon("mentions", "owned", "--json")))[0]["text"] == evil
+
+
+# --- the model by itself ----------------------------------------------------------------------------------------------
+
+
+def scored(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_lines_are_scored_in_order_with_their_ids(folder: Path) -> None:
+    lines = [{"id": f"p{n}", "text": text} for n, text in enumerate(["awful", "love it", "a pen", "🔥"])]
+    (folder / "posts.jsonl").write_text(jsonl(*lines))
+    found = scored(said(sentimon("score", "posts.jsonl")))
+    assert [(row["id"], row["sentiment"], row["rated"]) for row in found] == [
+        ("p0", "negative", True),
+        ("p1", "positive", True),
+        ("p2", "neutral", True),
+        ("p3", None, False),
+    ]
+
+
+def test_plain_lines_are_scored_and_numbered(folder: Path) -> None:
+    found = scored(said(sentimon("score", stdin="awful\n\nlove it\n[1, 2]\n{smile} nice\n")))
+    assert [(row["id"], row["sentiment"]) for row in found] == [
+        (1, "negative"),
+        (2, None),
+        (3, "positive"),
+        (4, None),
+        (5, "neutral"),
+    ]
+
+
+@pytest.mark.parametrize("bad", ['{"id": "b", "text"', '{"id": "b"}', '{"id": "b", "text": NaN}', "[" * 100_000, "7"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_bad_line_among_good_ones_is_told_and_the_rest_is_scored(folder: Path, bad: str, place: int) -> None:
+    if place == 0 and not bad.startswith("{"):
+        pytest.skip("the first line tells JSON lines from plain text")
+    lines = ['{"id": "a", "text": "awful"}', '{"id": "c", "text": "love"}']
+    lines.insert(place, bad)
+    result = sentimon("score", stdin="\n".join(lines))
+    found = scored(result.stdout)
+    assert result.exit_code == 1
+    assert [row["sentiment"] for row in found if "sentiment" in row] == ["negative", "positive"]
+    assert "error" in found[place]
+    assert result.stderr.count("\n") == 1
+    assert f"line {place + 1}" in result.stderr
+
+
+def test_no_posts_give_no_lines(folder: Path) -> None:
+    assert said(sentimon("score", stdin="")) == ""
+
+
+def test_standard_input_need_not_be_utf_8(folder: Path) -> None:
+    found = scored(said(sentimon("score", "-", stdin=b"caf\xe9 awful\n\xff\xfe\n")))
+    assert [row["sentiment"] for row in found] == ["negative", None]
+
+
+@needs_model
+def test_strange_posts_are_scored_by_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    strange = {
+        "long": "The delivery was late again. " * 345,
+        "one word": "a" * 10_000,
+        "rtl": "\u202eevil text\u202c مرحبا",
+        "zero width": "t\u200be\u200br\u200br\u200bi\u200bble \u200d\ufeff",
+        "emoji": "🔥" * 300,
+        "empty": "",
+        "half": "half an emoji \ud83d here",
+        "nul": "zero\0byte",
+    }
+    result = sentimon(
+        "score", stdin="".join(json.dumps({"id": key, "text": text}) + "\n" for key, text in strange.items())
+    )
+    found = {row["id"]: row for row in scored(said(result))}
+    assert found.keys() == strange.keys()
+    assert found["long"]["rated"] is True
+    assert found["empty"]["rated"] is False
+    for row in found.values():
+        assert row["sentiment"] in (SENTIMENTS if row["rated"] else [None])
+        assert row["stage"] in (STAGES if row["rated"] else [None])
+
+
+@needs_version_1
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("The store opens at 9.", {"neutral"}),
+        ("Where can I buy this?", {"neutral"}),
+        ("terrible", {"negative"}),
+        ("not bad", {"neutral", "positive"}),
+    ],
+)
+def test_plain_cases_are_judged_as_anybody_would(
+    text: str, wanted: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (row,) = scored(said(sentimon("score", stdin=f"{text}\n")))
+    assert row["sentiment"] in wanted
+
+
+@pytest.fixture
+def labelled(folder: Path) -> Path:
+    texts = {"awful": "negative", "this is awful": "neutral", "love": "positive", "a pen to buy": "neutral"}
+    path = folder / "labelled.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts.items()))
+    return path
+
+
+def test_evaluate_stands_beside_vader(labelled: Path) -> None:
+    shown = said(sentimon("evaluate", "labelled.jsonl"))
+    assert shown.index("sentiment, keywords-1: 4 posts") < shown.index("sentiment, VADER: 4 posts")
+    assert shown.count("accuracy     ") == 2
+    ours, vader = told("evaluate", "labelled.jsonl")
+    assert (ours["model"], vader["model"]) == ("keywords-1", "VADER")
+    assert ours["accuracy"]["value"] == 0.75
+    assert ours["labels"]["negative"] == {"precision": 0.5, "recall": 1.0, "f1": 0.6667, "posts": 1} | {
+        "f1": ours["labels"]["negative"]["f1"]
+    }
+    assert told("evaluate", "labelled.jsonl", "--limit", "1")[0]["posts"] == 1
+
+
+def test_evaluate_measures_stages_where_they_are_labelled(folder: Path) -> None:
+    (folder / "labelled.csv").write_text("text,stage\nwhere to buy,purchase\nawful,use\n")
+    (report,) = told("evaluate", "labelled.csv")
+    assert (report["task"], report["accuracy"]["value"]) == ("stage", 1.0)
+
+
+# --- help -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_as_the_tour_does(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.help
+    assert command.help.splitlines()[0] == TOUR[name]
+    assert [each.name for each in command.params if isinstance(each, click.Option) and not each.help] == []
+    assert TOUR[name].split()[0] in said(sentimon(name, "--help"))
+
+
+def test_the_tour_shows_every_command_and_no_other() -> None:
+    assert list(TOUR) == list(COMMANDS)
+    shown = said(sentimon("--help"))
+    assert all(f"\n  {name} " in shown for name in COMMANDS)
+
+
+def test_the_bundled_model_is_whole_if_it_is_there() -> None:
+    if version_of_bundled() is not None:
+        assert (BUNDLED / "model.safetensors").stat().st_size > 1_000_000

@@ -1,0 +1,436 @@
+"""What every collector and every channel promises, the built-in ones and one that is installed beside sentimon."""
+
+import base64
+import importlib
+import logging
+import os
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from db.errors import CollectorError, DeliveryFailed, InputError
+from db.records import Batch, Mention, Position
+from db.store import Store
+from jobs.channel import Message
+from jobs.collect import Source, collect
+from jobs.collector import Collector
+from models.brand import Brand
+from models.query import parse
+from monitor import plugins
+from monitor.plugins import ChannelKind, CollectorKind, Kinds
+from tests.cli_rig import ROOT, jsonl, post
+from tests.fake_reddit import CLIENT_ID, CLIENT_SECRET, FakeReddit
+from tests.fake_x import FakeX
+from tests.support import HOUR, MINUTE, NOW, Hook
+
+BRANDS = [Brand("Acme", parse("acme"))]
+TOKEN = "AAAA-very-secret-token"
+EXAMPLE = ROOT / "docs" / "example_plugin" / "sentimon_notes.py"
+
+
+class NoMoney:
+    """A meter without a limit."""
+
+    def left(self) -> Decimal | None:
+        return None
+
+    def reserve(self, most: Decimal) -> None:
+        pass
+
+    def settle(self, actual: Decimal) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A platform to read from or send to, and the options that lead there."""
+
+    options: dict[str, Any]
+    posts: int = 0
+    secrets: Sequence[str] = ()
+    asked: Callable[[], int] = lambda: 0  # requests that reached the platform
+    received: Callable[[], str] = lambda: ""
+    broken: dict[str, Any] = field(default_factory=dict)  # options with which nothing works; none if it always does
+
+
+# --- the platforms, one for each kind ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def file_platform(folder: Path) -> Iterator[Rig]:
+    path = folder / "posts.jsonl"
+    path.write_text(jsonl(*(post(number, f"acme {number}", number * MINUTE) for number in range(1200))))
+    yield Rig({"path": path}, posts=1200, broken={"path": folder / "gone.jsonl"})
+
+
+@contextmanager
+def x_platform(_: Path) -> Iterator[Rig]:
+    with FakeX(token=TOKEN, now=lambda: NOW) as fake:
+        for number in range(250):
+            fake.add(f"acme {number}", NOW - HOUR - number * MINUTE)
+        options = {"bearer_token": TOKEN, "api_url": fake.url, "timeout": 5}
+        broken = options | {"bearer_token": "BBBB-wrong-secret"}
+        secrets = (TOKEN, "BBBB-wrong-secret")
+        yield Rig(options, posts=250, secrets=secrets, asked=lambda: len(fake.requests), broken=broken)
+
+
+@contextmanager
+def reddit_platform(_: Path) -> Iterator[Rig]:
+    with FakeReddit() as fake:
+        for number in range(150):
+            fake.submit(f"acme {number}", at=NOW - HOUR - number * MINUTE)
+        options = {
+            "subreddits": ["acme"],
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "reddit_url": fake.url,
+            "oauth_url": fake.url,
+            "timeout": 5,
+        }
+        broken = options | {"client_secret": "BBBB-wrong-secret"}
+        coded = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+        secrets = (CLIENT_SECRET, coded, "BBBB-wrong-secret")
+        yield Rig(options, posts=150, secrets=secrets, asked=lambda: len(fake.requests), broken=broken)
+
+
+@contextmanager
+def notes_platform(folder: Path) -> Iterator[Rig]:
+    (folder / "notes").mkdir()
+    for number in range(250):
+        path = folder / "notes" / f"{number}.txt"
+        path.write_text(f"acme {number}")
+        then = (NOW - number * MINUTE).timestamp()
+        os.utime(path, (then, then))
+    yield Rig({"folder": folder / "notes"}, posts=250, broken={"folder": folder / "gone"})
+
+
+@contextmanager
+def apprise_platform(_: Path) -> Iterator[Rig]:
+    with Hook() as hook:
+        options = {"url": hook.url(f"{TOKEN}/x?+X-Key={TOKEN}")}
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        yield Rig(
+            options,
+            secrets=(TOKEN,),
+            asked=lambda: len(hook.received),
+            received=lambda: str([each.body for each in hook.received]),
+            broken={"url": f"json://user:{TOKEN}@127.0.0.1:{port}/{TOKEN}"},
+        )
+
+
+@contextmanager
+def console_platform(_: Path) -> Iterator[Rig]:
+    yield Rig({})
+
+
+@contextmanager
+def logfile_platform(folder: Path) -> Iterator[Rig]:
+    path = folder / "alerts.txt"
+    yield Rig({"path": path}, received=path.read_text, broken={"path": folder / "no" / "such" / "folder"})
+
+
+COLLECTORS = {"file": file_platform, "reddit": reddit_platform, "x": x_platform, "notes": notes_platform}
+CHANNELS = {"apprise": apprise_platform, "console": console_platform, "logfile": logfile_platform}
+
+
+# --- installing a plugin beside sentimon ------------------------------------------------------------------------------
+
+
+def install(folder: Path, distribution: str, module: str, code: str) -> None:
+    """Lay a distribution with an entry point into a folder, as pip would."""
+    (folder / f"{module}.py").write_text(code)
+    info = folder / f"{distribution}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[sentimon]\n{module} = {module}\n")
+
+
+@contextmanager
+def installed(folder: Path) -> Iterator[None]:
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            if getattr(sys.modules[name], "__file__", None) and str(folder) in str(sys.modules[name].__file__):
+                del sys.modules[name]
+        importlib.invalidate_caches()
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kinds]:
+    """All kinds, those of the example plugin included."""
+    folder = tmp_path_factory.mktemp("beside")
+    install(folder, "sentimon-notes", "sentimon_notes", EXAMPLE.read_text(encoding="utf-8"))
+    with installed(folder):
+        yield plugins.load()
+
+
+CLAIMS = """
+from pydantic import BaseModel
+from monitor.plugins import ChannelKind, CollectorKind, hookimpl
+
+class Options(BaseModel, extra="forbid"):
+    pass
+
+@hookimpl
+def register_collectors(register):
+    register(CollectorKind({collector!r}, Options, lambda options, brands: None, lambda options, brands: ()))
+
+@hookimpl
+def register_channels(register):
+    register(ChannelKind({channel!r}, Options, lambda options: None))
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [
+        (("mine", "a"), ("mine", "b"), "two plugins offer the source kind 'mine'"),
+        (("a", "mine"), ("b", "mine"), "two plugins offer the channel kind 'mine'"),
+        (("a", "b"), ("file", "c"), "two plugins offer the source kind 'file'"),
+        (("a", "b"), ("c", "console"), "two plugins offer the channel kind 'console'"),
+    ],
+)
+def test_two_plugins_of_one_kind_are_refused_by_name(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str], says: str
+) -> None:
+    for number, (collector, channel) in enumerate((first, second)):
+        code = CLAIMS.format(collector=collector, channel=channel)
+        install(tmp_path, f"claim-{number}", f"claim_{number}", code)
+    with installed(tmp_path), pytest.raises(InputError, match=says):
+        plugins.load()
+
+
+def test_without_third_parties_only_the_built_in_kinds_are_there(kinds: Kinds) -> None:
+    alone = plugins.load(third_party=False)
+    assert set(alone.collectors) == {"file", "reddit", "x"}
+    assert set(alone.channels) == {"apprise", "console"}
+
+
+def test_every_kind_is_held_to_the_contract(kinds: Kinds) -> None:
+    built_in = plugins.load(third_party=False)
+    assert built_in.collectors.keys() <= COLLECTORS.keys() <= kinds.collectors.keys()
+    assert built_in.channels.keys() <= CHANNELS.keys() <= kinds.channels.keys()
+
+
+# --- collectors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=sorted(COLLECTORS))
+def kind(request: pytest.FixtureRequest, kinds: Kinds) -> CollectorKind:
+    return kinds.collectors[request.param]
+
+
+@pytest.fixture
+def rig(kind: CollectorKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # a client library's naps between its own tries
+    with COLLECTORS[kind.kind](tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def refuse(*_: object) -> None:
+        pytest.fail("a connection is made")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket.socket, "connect_ex", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        yield
+
+
+def make(kind: CollectorKind, options: dict[str, Any]) -> Collector:
+    return kind.build(kind.options.model_validate(options), BRANDS)
+
+
+def read_all(collector: Collector, stream: str, position: Position = Position()) -> list[Batch]:  # noqa: B008 - frozen
+    return list(collector.collect(stream, position, NoMoney(), NOW))
+
+
+def all_mentions(collector: Collector) -> list[Mention]:
+    return [each for stream in collector.streams() for batch in read_all(collector, stream) for each in batch.mentions]
+
+
+def test_a_collectors_options_forbid_unknown_keys(kind: CollectorKind, rig: Rig) -> None:
+    kind.options.model_validate(rig.options)
+    with pytest.raises(ValidationError, match="surplus"):
+        kind.options.model_validate(rig.options | {"surplus": 1})
+
+
+def test_building_and_explaining_contacts_nothing(
+    kind: CollectorKind, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_network(monkeypatch):
+        made = make(kind, rig.options)
+        lines = kind.explain(kind.options.model_validate(rig.options), BRANDS)
+        assert made.streams()
+    assert rig.asked() == 0
+    assert len(lines) >= 1
+    for line in lines:
+        assert line.strip()
+        assert "\n" not in line
+        assert not any(secret in line for secret in rig.secrets)
+
+
+def test_streams_have_names_of_their_own(kind: CollectorKind, rig: Rig) -> None:
+    streams = make(kind, rig.options).streams()
+    assert len(set(streams)) == len(streams)
+    assert list(streams) == list(make(kind, rig.options).streams())
+
+
+def test_mentions_are_whole(kind: CollectorKind, rig: Rig) -> None:
+    found = all_mentions(make(kind, rig.options))
+    assert len(found) == rig.posts
+    for each in found:
+        assert re.fullmatch(r"[a-z0-9_.-]{1,40}", each.source)
+        assert each.source_id
+        assert each.text.strip()
+        assert each.created_at.utcoffset() == each.collected_at.utcoffset() == timedelta(0)
+        assert each.created_at <= NOW == each.collected_at
+        assert each.url is None or each.url.startswith(("https://", "http://"))
+
+
+def test_ids_are_stable_and_nothing_is_given_twice(kind: CollectorKind, rig: Rig) -> None:
+    once = [(each.source, each.source_id) for each in all_mentions(make(kind, rig.options))]
+    again = [(each.source, each.source_id) for each in all_mentions(make(kind, rig.options))]
+    assert once == again
+    assert len(set(once)) == len(once)
+
+
+def test_the_cursor_comes_with_the_last_batch_only(kind: CollectorKind, rig: Rig) -> None:
+    made = make(kind, rig.options)
+    several = False
+    for stream in made.streams():
+        batches = read_all(made, stream)
+        several |= len(batches) > 1
+        assert [batch.cursor is not None for batch in batches] == [False] * (len(batches) - 1) + [True]
+        assert all(batch.fetched >= len(batch.mentions) for batch in batches)
+    assert several, "the platform holds too few posts to tell"
+
+
+def test_what_was_read_is_not_stored_again(kind: CollectorKind, rig: Rig, tmp_path: Path) -> None:
+    source = Source("any", kind.kind, make(kind, rig.options), "1")
+    with Store(tmp_path / "posts.db") as store:
+        first = collect(store, source, BRANDS, NOW)
+        second = collect(store, source, BRANDS, NOW + MINUTE)
+        assert (first.error, second.error) == (None, None)
+        assert (first.counts["stored"], second.counts["stored"]) == (rig.posts, 0)
+        assert second.counts["fetched"] < rig.posts  # it goes on from the cursor
+
+
+def test_a_fault_is_one_of_our_errors_in_one_line_without_a_secret(
+    kind: CollectorKind, rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = make(kind, rig.broken)
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(CollectorError) as caught:
+        read_all(made, made.streams()[0])
+    assert "\n" not in str(caught.value)
+    for secret in rig.secrets:
+        assert secret not in str(caught.value)
+        assert secret not in caplog.text
+
+
+def test_no_secret_of_a_source_is_logged_at_any_level(
+    kind: CollectorKind, rig: Rig, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("", "urllib3", "praw", "prawcore", "tweepy", "requests_oauthlib"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    options = kind.options.model_validate(rig.options)
+    all_mentions(kind.build(options, BRANDS))
+    told = caplog.text + repr(options) + str(options) + "".join(capfd.readouterr())
+    for secret in rig.secrets:
+        assert secret not in told
+    assert all(isinstance(value, SecretStr) for value in secret_values(options, rig.secrets))
+
+
+def secret_values(options: BaseModel, secrets: Sequence[str]) -> list[object]:
+    values = [getattr(options, name) for name in type(options).model_fields]
+    return [each for each in values if isinstance(each, str) and each in secrets]
+
+
+# --- channels ---------------------------------------------------------------------------------------------------------
+
+MESSAGE = Message("sentimon-1-1", "Negative spike: Acme", "Acme: 12 negative posts\n- x: it \x1b[31mburns\u202e", True)
+
+
+@pytest.fixture(params=sorted(CHANNELS))
+def channel_kind(request: pytest.FixtureRequest, kinds: Kinds) -> ChannelKind:
+    return kinds.channels[request.param]
+
+
+@pytest.fixture
+def channel_rig(channel_kind: ChannelKind, tmp_path: Path) -> Iterator[Rig]:
+    with CHANNELS[channel_kind.kind](tmp_path) as made:
+        yield made
+
+
+def test_a_channels_options_forbid_unknown_keys(channel_kind: ChannelKind, channel_rig: Rig) -> None:
+    channel_kind.options.model_validate(channel_rig.options)
+    with pytest.raises(ValidationError, match="surplus"):
+        channel_kind.options.model_validate(channel_rig.options | {"surplus": 1})
+
+
+def test_building_a_channel_contacts_nothing(
+    channel_kind: ChannelKind, channel_rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_network(monkeypatch):
+        channel_kind.build(channel_kind.options.model_validate(channel_rig.options))
+    assert channel_rig.asked() == 0
+
+
+def test_a_channel_hands_over_title_and_body_once(
+    channel_kind: ChannelKind, channel_rig: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    channel_kind.build(channel_kind.options.model_validate(channel_rig.options)).send(MESSAGE)
+    arrived = channel_rig.received() + capsys.readouterr().out
+    assert arrived.count("Negative spike: Acme") == 1
+    assert arrived.count("Acme: 12 negative posts") == 1
+
+
+def test_the_console_prints_nothing_that_rewrites_a_terminal(kinds: Kinds, capsys: pytest.CaptureFixture[str]) -> None:
+    kind = kinds.channels["console"]
+    kind.build(kind.options()).send(MESSAGE)
+    assert not {ch for ch in capsys.readouterr().out if not ch.isprintable()} - {"\n"}
+
+
+def test_what_cannot_be_handed_over_is_a_delivery_that_failed(
+    channel_kind: ChannelKind, channel_rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not channel_rig.broken:
+        pytest.skip("it always works")
+    caplog.set_level(logging.DEBUG)
+    channel = channel_kind.build(channel_kind.options.model_validate(channel_rig.broken))
+    with pytest.raises(DeliveryFailed) as caught:
+        channel.send(MESSAGE)
+    assert "\n" not in str(caught.value)
+    for secret in channel_rig.secrets:
+        assert secret not in str(caught.value) + caplog.text
+
+
+def test_no_secret_of_a_channel_is_logged_at_any_level(
+    channel_kind: ChannelKind, channel_rig: Rig, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("", "apprise", "urllib3"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    options = channel_kind.options.model_validate(channel_rig.options)
+    channel_kind.build(options).send(MESSAGE)
+    told = caplog.text + repr(options) + "".join(capfd.readouterr())
+    for secret in channel_rig.secrets:
+        assert secret not in told

@@ -1,0 +1,210 @@
+"""`sentimon run`: once, on schedule, until it is stopped, and never twice on one database."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli_rig import (
+    COMMAND,
+    complaint,
+    configure,
+    counts,
+    jsonl,
+    one_line,
+    post,
+    said,
+    sentimon,
+    spawn,
+    wait_until,
+)
+from tests.support import Hook, Keywords
+
+FILE = '[[sources]]\nkind = "file"\nname = "feed"\npath = "feed.jsonl"\nevery = "30s"\n[web]\nport = 0'
+TEN = 10.0  # seconds, within which SIGTERM must end everything
+
+# The command with a model that looks for words, or one that takes minutes and says when it has begun.
+QUICK = """
+from models import classifier
+from tests.support import Keywords
+classifier.load = lambda *_, **__: Keywords()
+from monitor.cli import main
+main(prog_name='sentimon')
+"""
+BUSY = QUICK.replace(
+    "classifier.load =",
+    """
+import pathlib, time
+class Slow(Keywords):
+    def score(self, posts):
+        pathlib.Path('busy').touch()
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            sum(range(10_000))
+classifier.load = lambda *_, **__: Slow()
+unused =""",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
+    monkeypatch.setattr("models.classifier.load", lambda *_, **__: Keywords())
+    configure(tmp_path, FILE)
+    (tmp_path / "feed.jsonl").write_text(jsonl(*(post(number, "acme is awful") for number in range(20))))
+    return tmp_path
+
+
+class Running:
+    """`sentimon run` in a process of its own, its output in files."""
+
+    def __init__(self, folder: Path, code: str, *args: str) -> None:
+        self._out = folder / "out.txt"
+        self._err = folder / "err.txt"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            command = [COMMAND[0], "-c", code]
+            self.process = spawn("run", *args, cwd=folder, command=command, stdout=out, stderr=err)
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def started(self) -> None:
+        """Wait until it is at work."""
+        assert wait_until(30, lambda: "jobs on schedule" in self.out or self.process.poll() is not None)
+        assert self.process.poll() is None, self.err
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Send a signal; say how long it took to end."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def running(folder: Path) -> Iterator[Running]:
+    process = Running(folder, QUICK)
+    yield process
+    if process.process.poll() is None:
+        process.process.kill()
+        process.process.wait()
+
+
+def test_once_runs_each_job_and_says_a_line_about_it(folder: Path) -> None:
+    lines = said(sentimon("run", "--once")).splitlines()
+    assert [re.sub(r" \(\d+\.\d s\)$", "", line) for line in lines] == [
+        "collect feed: 20 fetched, 20 stored, 0 known, 20 matched",
+        "score: 20 rated, 0 not rated",
+        "watch: 1 brands, 0 opened, 0 updated, 0 queued",
+        "notify: 0 sent, 0 failed",
+    ]
+    before = counts(folder / "posts.db")
+    again = said(sentimon("run", "--once")).splitlines()
+    assert again[0].startswith("collect feed: 0 fetched, 0 stored, 0 known, 0 matched")
+    after = counts(folder / "posts.db")
+    assert {table for table in after if after[table] != before[table]} == {"job_runs", "coverage"}
+
+
+def test_jobs_can_be_run_by_themselves(folder: Path) -> None:
+    assert [line.split()[0] for line in said(sentimon("run", "--once", "--job", "collect")).splitlines()] == ["collect"]
+    assert "20 wait for a score" in said(sentimon("status"))
+    assert "score: 20 rated" in said(sentimon("run", "--once", "--job", "score", "--job", "watch"))
+
+
+def test_a_job_that_fails_fails_the_run_but_not_the_jobs_after_it(folder: Path) -> None:
+    (folder / "feed.jsonl").unlink()
+    result = sentimon("run", "--once")
+    assert result.exit_code == 1
+    assert one_line(result.stderr).startswith("collect feed: ")
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["score", "watch", "notify"]
+
+
+def test_sigterm_ends_an_idle_run_at_once(folder: Path, running: Running) -> None:
+    running.started()
+    assert running.end() < TEN
+    assert running.process.returncode == 0
+    assert running.out.splitlines()[-1] == "stopped"
+    assert "Traceback" not in running.err
+    counts(folder / "posts.db")
+
+
+def test_ctrl_c_ends_it_the_same_way(running: Running) -> None:
+    running.started()
+    assert running.end(signal.SIGINT) < TEN
+    assert running.process.returncode == 0
+    assert "Traceback" not in running.err
+
+
+def test_what_a_run_collects_is_served_while_it_runs(running: Running) -> None:
+    running.started()
+    (url,) = re.findall(r"http://\S+", running.out)
+
+    def posts() -> int:
+        with urllib.request.urlopen(f"{url}/status.json", timeout=10) as answer:
+            return int(json.load(answer)["status"]["posts"])
+
+    assert wait_until(20, lambda: posts() == 20), running.err
+    assert "INFO jobs.schedule: collect feed: 20 fetched" in running.err
+
+
+def test_sigterm_ends_a_run_that_is_busy_scoring(folder: Path) -> None:
+    said(sentimon("run", "--once", "--job", "collect"))
+    process = Running(folder, BUSY, "--no-serve")
+    assert wait_until(30, (folder / "busy").exists), process.err
+    assert process.end() < TEN
+    assert process.process.returncode == 0
+    assert process.out.splitlines()[-1] == "stopped; a request was cut off, it is made again at the next start"
+    assert "Traceback" not in process.err
+    counts(folder / "posts.db")
+    assert "score: 20 rated" in said(sentimon("run", "--once"))
+
+
+def test_two_runs_on_one_database_are_refused(folder: Path, running: Running) -> None:
+    running.started()
+    for args in (["run", "--once"], ["run", "--port", "0"]):
+        line = complaint(sentimon(*args), 1)
+        assert line.endswith("posts.db.lock: `sentimon run` is at work on this database already; stop it first")
+    assert "20 posts stored" in said(sentimon("status")) or "0 posts stored" in said(sentimon("status"))
+    running.end(signal.SIGKILL)
+    assert wait_until(5, lambda: sentimon("run", "--once").exit_code == 0)  # the lock goes with its process
+
+
+def test_a_killed_run_leaves_nothing_half_done(folder: Path) -> None:
+    said(sentimon("run", "--once", "--job", "collect"))
+    process = Running(folder, BUSY, "--no-serve")
+    assert wait_until(30, (folder / "busy").exists), process.err
+    process.end(signal.SIGKILL)
+    assert counts(folder / "posts.db")["scores"] == 0
+    assert "score: 20 rated" in said(sentimon("run", "--once"))
+
+
+def test_an_alert_reaches_the_channel_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = Keywords(negative=("charged", "refund", "awful"))
+    monkeypatch.setattr("models.classifier.load", lambda *_, **__: words)
+    said(sentimon("demo", "--no-serve", "--folder", "demo"))
+    os.remove("demo/demo.db")
+    with Hook() as hook:
+        text = Path("demo/sentimon.toml").read_text().replace('kind = "console"', f'url = "{hook.url()}"')
+        Path("demo/sentimon.toml").write_text(text)
+        assert "notify: 1 sent, 0 failed" in said(sentimon("run", "--once", "--config", "demo/sentimon.toml"))
+        assert "notify: 0 sent, 0 failed" in said(sentimon("run", "--once", "--config", "demo/sentimon.toml"))
+    (received,) = hook.received
+    assert received.body["title"] == "Negative spike: Norvane"
+    assert "In common: " in received.body["message"]
