@@ -75,10 +75,6 @@ class Alerts:
         sql = f"SELECT * FROM alerts WHERE {' AND '.join(clauses)} ORDER BY starts DESC, id DESC"
         return [_alert(row) for row in self._db.query(sql, values)]
 
-    def posts(self, alert_id: int) -> int:
-        """Count the posts that made an alert."""
-        return int(self._db.execute("SELECT count(*) FROM alert_posts WHERE alert_id = ?", (alert_id,)).fetchone()[0])
-
 
 class Deliveries:
     """The table deliveries: written before anything is sent."""
@@ -172,9 +168,14 @@ class Cases:
             for row in rows
         ]
 
-    def count(self) -> int:
+    def count(self, chosen: Filter) -> int:
         """Count the posts that wait for an answer."""
-        return int(self._db.execute("SELECT count(*) FROM cases WHERE state = 'new'").fetchone()[0])
+        where, values = chosen.where("created_at", table="k.")
+        (count,) = self._db.execute(
+            f"SELECT count(*) FROM {MATCH_TABLES} JOIN cases c ON c.match_id = k.id WHERE c.state = 'new' AND {where}",
+            values,
+        ).fetchone()
+        return int(count)
 
 
 def _alert(row: Mapping[str, Any]) -> Alert:

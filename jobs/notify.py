@@ -82,7 +82,7 @@ def compose(delivery: Delivery, alert: Alert, posts: Sequence[Match]) -> Message
     lines.append(f"{since}, over at {alert.ends:%H:%M} UTC" if alert.ends else since)
     if delivery.reason != Reason.RESOLVED:
         lines += [_excerpt(match) for match in posts[:POSTS_SHOWN]]
-        lines.append(f"{len(posts)} posts wait for an answer: sentimon queue --brand {quote(brand)}")
+        lines.append(f"{len(posts)} negative posts so far wait for an answer: sentimon queue --brand {quote(brand)}")
     return Message(
         key=f"sentimon-{alert.id}-{delivery.id}",
         title=f"{heading}: {brand}",

@@ -16,6 +16,7 @@ from jobs.collect import Outcome
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
+BETWEEN = timedelta(seconds=0.3)  # the first turns of two jobs
 LAST_WORD = 8.0  # seconds that running jobs get to end by themselves
 
 
@@ -66,14 +67,15 @@ def run_until(stop: threading.Event, jobs: Sequence[Job], path: Path, clock: Clo
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     now = clock()
-    for job in jobs:
-        due = last[job.name, job.source] + job.every if job.source and (job.name, job.source) in last else now
+    for turn, job in enumerate(jobs):  # in the order of the pipeline, so that a first post is not a minute on its way
+        soon = now + turn * BETWEEN
+        due = last[job.name, job.source] + job.every if job.source and (job.name, job.source) in last else soon
         scheduler.add_job(
             _scheduled,
             IntervalTrigger(seconds=int(job.every.total_seconds()), timezone=UTC),
             args=(job, path, clock),
             id=f"{job.name}:{job.source or ''}",
-            next_run_time=min(max(due, now), now + job.every),  # the clock may have been set back
+            next_run_time=min(max(due, soon), soon + job.every),  # the clock may have been set back
         )
     scheduler.start()
     stop.wait()

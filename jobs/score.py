@@ -8,7 +8,7 @@ from db.store import Store
 from jobs.collect import Outcome
 from models.classifier import Classifier, Post
 
-BATCH = 256  # matches a transaction
+BATCH = 128  # matches a transaction: seconds on a slow machine, so that the job can stop in time
 
 
 def score(

@@ -131,10 +131,14 @@ def _with_summary(alert: Alert) -> Alert:
     hours, minutes = divmod(alert.window_minutes, 60)
     window = f"{hours} h" if hours and not minutes else f"{alert.window_minutes} min"
     text = (
-        f"{alert.brand}: {alert.observed} negative posts in {window}, {alert.expected:.1f} expected "
+        f"{alert.brand}: {alert.observed} negative posts in {window}, {_number(alert.expected)} expected "
         f"(x{alert.factor:.0f}); {alert.share:.0%} of its mentions negative, usually {alert.usual_share:.0%}"
     )
     return replace(alert, summary=text)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
 def _queue(store: Store, alert: Alert, posts: Sequence[Match], now: datetime) -> int:

@@ -4,17 +4,11 @@ A post that is not rated counts as a miss: leaving out the hard posts must not l
 many were rated.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from db.errors import InputError
-from db.labels import SENTIMENTS, STAGES
-
-if TYPE_CHECKING:
-    from models.train import Example
 
 RESAMPLES = 1_000
 SEED = 7
@@ -100,36 +94,6 @@ def vader(texts: Sequence[str]) -> list[str]:
     analyser = SentimentIntensityAnalyzer()
     compounds = (analyser.polarity_scores(text)["compound"] for text in texts)
     return ["positive" if c >= 0.05 else "negative" if c <= -0.05 else "neutral" for c in compounds]
-
-
-def read_labelled(path: Path) -> "list[Example]":
-    """Read JSON lines, or a CSV file with a header: text, label or sentiment, optionally brand and stage."""
-    from models.train import UNLABELLED, Example, read_examples
-
-    try:
-        if path.suffix.lower() != ".csv":
-            return read_examples(path)
-        examples = []
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines)
-            for row in rows:
-                sentiment, stage = row.get("sentiment") or row.get("label"), row.get("stage")
-                try:
-                    examples.append(
-                        Example(
-                            text=row["text"],
-                            brand=row.get("brand") or None,
-                            sentiment=SENTIMENTS.index(sentiment) if sentiment else UNLABELLED,
-                            stage=STAGES.index(stage) if stage else UNLABELLED,
-                        )
-                    )
-                except (ValueError, KeyError) as error:
-                    raise InputError(
-                        f"{path}:{rows.line_num}: not a labelled post ({error}); expected text and label"
-                    ) from error
-        return examples
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
 
 
 def _rates(confusion: Any) -> tuple[Any, ...]:

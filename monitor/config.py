@@ -6,7 +6,6 @@ location and message from pydantic, and blots out what options hold, so that no 
 
 import difflib
 import os
-import re
 import tomllib
 import types
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,131 +13,26 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
+from typing import Annotated, TypeGuard, TypeVar, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from db.errors import ConfigError, InputError
-from db.records import NO_BRAND
 from models import query
 from monitor.plugins import Brand, ChannelKind, CollectorKind, Kinds
+from monitor.sections import (
+    SECONDS,
+    AlertsConfig,
+    BrandSection,
+    ChannelSection,
+    FileSection,
+    ModelConfig,
+    SourceSection,
+    WebConfig,
+)
 
 FILE_NAME = "sentimon.toml"
 VARIABLE = "SENTIMON_CONFIG"
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SHORTEST, LONGEST = timedelta(seconds=30), timedelta(days=365)
-
-
-def _named(text: str) -> str:
-    text = text.strip()
-    if not text:
-        raise ValueError("must not be empty")
-    if len(text) > 60:
-        raise ValueError(f"must not be longer than 60 characters (this one has {len(text)})")
-    if not text.isprintable():
-        raise ValueError("must not hold line breaks or control characters")
-    if text == NO_BRAND:
-        raise ValueError(f"{NO_BRAND} is taken: posts without a brand are counted under it")
-    return text
-
-
-def _interval(text: str) -> str:
-    found = re.fullmatch(r"([0-9]{1,9})\s*([smhd])", text.strip())
-    if not found:
-        raise ValueError('should be a number and a unit (s, m, h or d), for example "5m"')
-    if not SHORTEST <= timedelta(seconds=int(found[1]) * SECONDS[found[2]]) <= LONGEST:
-        raise ValueError("should be at least 30s and at most 365d")
-    return found[1] + found[2]
-
-
-def _handles(accounts: Mapping[str, str]) -> dict[str, str]:
-    handles = {platform.strip().lower(): handle.strip().removeprefix("@") for platform, handle in accounts.items()}
-    for platform, handle in handles.items():
-        if not handle:
-            raise ValueError(f"the account on {platform} is empty")
-    return handles
-
-
-def _language(code: str) -> str:
-    if not re.fullmatch("[A-Za-z]{2,3}", code):
-        raise ValueError('should be a language code such as "en"')
-    return code.lower()
-
-
-Name = Annotated[str, AfterValidator(_named)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class BrandSection(_Section):
-    """A [[brands]] entry as written."""
-
-    name: Name
-    query: str
-    role: Literal["own", "competitor"] = "own"
-    accounts: Annotated[dict[str, str], AfterValidator(_handles)] = {}
-
-
-class SourceSection(_Section):
-    """What every [[sources]] entry can hold; the kind brings the other keys."""
-
-    kind: Name
-    name: Name | None = None
-    every: Annotated[str, AfterValidator(_interval)] = "5m"
-
-
-class ChannelSection(_Section):
-    """What every [[channels]] entry can hold; the kind brings the other keys."""
-
-    kind: Name = "apprise"
-    name: Name | None = None
-
-
-class ModelConfig(_Section):
-    """The sentiment model. `languages` is None where it rates every language."""
-
-    name: Annotated[str, Field(min_length=1)] = "bundled"
-    labels: dict[str, Literal["negative", "neutral", "positive"]] | None = None
-    languages: Annotated[
-        tuple[Annotated[str, AfterValidator(_language)], ...] | None, Field(strict=False, min_length=1)
-    ] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bundled_is_english(cls, values: Any) -> Any:
-        if values.get("name", "bundled") != "bundled":
-            return values
-        if "labels" in values:
-            raise ValueError("labels is for other models; the bundled one needs none")
-        return {"languages": ["en"], **values}
-
-
-class AlertsConfig(_Section):
-    """When a spike of negative posts becomes an alert."""
-
-    threshold: Annotated[float, Field(gt=0, le=300)] = 4.0
-    minimum: Annotated[int, Field(ge=1)] = 5
-
-
-class WebConfig(_Section):
-    """Where the pages are served."""
-
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8420
-
-
-class FileSection(_Section):
-    """The keys at the top of the file. The sections are read one by one, so that errors can name the entry."""
-
-    database: Annotated[str, Field(min_length=1)] = "sentimon.db"
-    brands: Any = ()
-    sources: Any = ()
-    channels: Any = ()
-    model: Any = {}
-    alerts: Any = {}
-    web: Any = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +139,9 @@ def write_template(path: Path) -> None:
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(template())
-    except FileExistsError:
+    except (FileExistsError, IsADirectoryError):
+        if path.is_dir():
+            raise ConfigError(f"{path}: is a folder; name a file, as in `sentimon init {path / FILE_NAME}`") from None
         raise ConfigError(f"{path}: is there already and stays as it is; remove it to start afresh") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
@@ -436,7 +332,7 @@ class _Entries:
         return ChannelConfig(section.name or section.kind, section.kind, options, missing, kind)
 
     def _options(
-        self, place: _Place, head: type[_Section], table: Mapping[str, object], model: type[BaseModel]
+        self, place: _Place, head: type[BaseModel], table: Mapping[str, object], model: type[BaseModel]
     ) -> tuple[BaseModel | None, tuple[str, ...]]:
         own = {key: value for key, value in table.items() if key not in head.model_fields}
         if model.model_config.get("extra") != "allow":

@@ -72,6 +72,23 @@ BUILT_IN = (
 )
 
 
+def _load_installed(manager: pluggy.PluginManager) -> None:
+    """Load the plugins of other distributions; one that does not load is named."""
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=PROJECT):
+        try:
+            plugin = entry.load()
+        except Exception as error:  # whatever a stranger's module does, the person is told which one it is
+            package = entry.dist.name if entry.dist else entry.module
+            raise InputError(
+                f"the plugin {entry.name} of {package} does not load ({type(error).__name__}: {error}); "
+                f"mend it, or `pip uninstall {package}`"
+            ) from error
+        if not manager.is_registered(plugin):
+            manager.register(plugin, entry.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Kinds:
     """Everything that is registered, by kind."""
@@ -89,7 +106,7 @@ def load(third_party: bool = True) -> Kinds:
     for name in BUILT_IN:
         manager.register(importlib.import_module(name), name)
     if third_party:
-        manager.load_setuptools_entrypoints(PROJECT)
+        _load_installed(manager)
     collectors: dict[str, CollectorKind] = {}
     channels: dict[str, ChannelKind] = {}
 

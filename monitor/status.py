@@ -11,12 +11,13 @@ from jobs.schedule import describe
 from monitor.config import Config
 
 GAPS_SHOWN = 10
+PIPELINE = ("collect", "score", "watch", "notify")
 
 
 def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
     """Gather sources, jobs, backlog, gaps and open alerts as plain values."""
     posts, matches = store.mentions.counts()
-    runs = store.runs.latest()
+    runs = sorted(store.runs.latest(), key=lambda run: (PIPELINE.index(run.job), run.source or ""))
     last = {(run.job, run.source): run for run in runs}
     states = {state.name: state for state in store.sources.states()}
     month = now.strftime("%Y-%m")
@@ -47,7 +48,7 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
         "matches": matches,
         "posts_by_source": dict(store.mentions.counts_by_source()),
         "waiting_for_score": store.mentions.pending_count(),
-        "waiting_for_answer": store.cases.count(),
+        "waiting_for_answer": store.cases.count(Filter()),
         "open_alerts": [alert.summary for alert in store.alerts.find(Filter()) if alert.ends is None],
         "sources": sources,
         "jobs": [

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, SecretStr, create_model, field_validator, model_validator
 
 from db.errors import ConfigError, InputError
-from monitor import config, plugins
+from monitor import config, plugins, sections
 from monitor.plugins import ChannelKind, CollectorKind, Kinds
 
 SECRET = "hunter2-hunter2"
@@ -474,8 +474,8 @@ def test_the_examples_in_the_template_are_valid_and_complete() -> None:
             assert re.search(rf"^{key} = ", text, re.MULTILINE), key
 
 
-TOP = (config.FileSection, config.ModelConfig, config.AlertsConfig, config.WebConfig)
-ENTRIES = (config.BrandSection, config.SourceSection, config.ChannelSection)
+TOP = (sections.FileSection, sections.ModelConfig, sections.AlertsConfig, sections.WebConfig)
+ENTRIES = (sections.BrandSection, sections.SourceSection, sections.ChannelSection)
 OPTIONS = (XOptions, RedditOptions, FileOptions, AppriseOptions)
 
 

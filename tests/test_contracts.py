@@ -150,7 +150,7 @@ CHANNELS = {"apprise": apprise_platform, "console": console_platform, "logfile":
 def install(folder: Path, distribution: str, module: str, code: str) -> None:
     """Lay a distribution with an entry point into a folder, as pip would."""
     (folder / f"{module}.py").write_text(code)
-    info = folder / f"{distribution}-1.0.dist-info"
+    info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[sentimon]\n{module} = {module}\n")
@@ -434,3 +434,12 @@ def test_no_secret_of_a_channel_is_logged_at_any_level(
     told = caplog.text + repr(options) + "".join(capfd.readouterr())
     for secret in channel_rig.secrets:
         assert secret not in told
+
+
+def test_a_plugin_that_does_not_load_is_named_in_one_line(tmp_path: Path) -> None:
+    install(tmp_path, "acme-gopher", "acme_gopher", "import a_module_that_is_not_there\n")
+    with (
+        installed(tmp_path),
+        pytest.raises(InputError, match=r"acme_gopher of acme-gopher does not load .*pip uninstall"),
+    ):
+        plugins.load()

@@ -26,7 +26,7 @@ from db.store import Store
 from jobs.channel import Message
 from jobs.collect import collect
 from jobs.meter import StoreMeter
-from monitor import config, plugins
+from monitor import config, plugins, sections
 from monitor.app import App
 from monitor.cli import COMMANDS, main
 
@@ -157,17 +157,17 @@ def test_every_kind_of_source_and_channel_is_described() -> None:
 
 def test_every_key_of_the_configuration_is_described() -> None:
     page = text_of(DOCS / "configuration.md")
-    sections: list[type[BaseModel]] = [
-        config.FileSection,
-        config.BrandSection,
-        config.SourceSection,
-        config.ChannelSection,
+    models: list[type[BaseModel]] = [
+        sections.FileSection,
+        sections.BrandSection,
+        sections.SourceSection,
+        sections.ChannelSection,
     ]
-    sections += [config.ModelConfig, config.AlertsConfig, config.WebConfig]
+    models += [sections.ModelConfig, sections.AlertsConfig, sections.WebConfig]
     kinds = plugins.load(third_party=False)
-    sections += [kind.options for kind in kinds.collectors.values()]
-    sections += [kind.options for kind in kinds.channels.values()]
-    keys = [key for section in sections for key in config.keys_of(section)]
+    models += [kind.options for kind in kinds.collectors.values()]
+    models += [kind.options for kind in kinds.channels.values()]
+    keys = [key for model in models for key in config.keys_of(model)]
     assert [key for key in keys if f"`{key}`" not in page] == []
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from db.errors import InputError
 from db.labels import SENTIMENTS, STAGES
-from models.evaluate import evaluate, read_labelled, vader
-from models.train import UNLABELLED
+from models.evaluate import evaluate, vader
+from models.examples import UNLABELLED, read_examples
 
 TRUE = ["negative"] * 4 + ["neutral"] * 2 + ["positive"] * 4
 SAID = ["negative", "negative", "neutral", None, "neutral", "positive", "positive", "positive", "positive", "negative"]
@@ -80,8 +80,8 @@ def test_labelled_posts_are_read_from_json_lines_and_csv_alike(tmp_path: Path) -
     ]
     lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
     table.write_text('\ufefftext,label,brand,stage\n"Love it, ""really""",positive,Acme,use\n"two\nlines",negative,,\n')
-    examples = read_labelled(lines)
-    assert read_labelled(table) == examples
+    examples = read_examples(lines)
+    assert read_examples(table) == examples
     assert (examples[0].brand, SENTIMENTS[examples[0].sentiment], STAGES[examples[0].stage]) == (
         "Acme",
         "positive",
@@ -101,12 +101,12 @@ def test_labelled_posts_are_read_from_json_lines_and_csv_alike(tmp_path: Path) -
 def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
-        read_labelled(tmp_path / name)
+        read_examples(tmp_path / name)
 
 
 def test_a_file_that_is_missing_or_not_text_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        read_labelled(tmp_path / "none.jsonl")
+        read_examples(tmp_path / "none.jsonl")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x00")
     with pytest.raises(InputError, match="cannot be read"):
-        read_labelled(tmp_path / "binary.csv")
+        read_examples(tmp_path / "binary.csv")

@@ -97,7 +97,7 @@ def test_a_file_of_an_earlier_version_keeps_its_posts(tmp_path: Path) -> None:
     connection.close()
     with Store(path) as store:
         assert store.mentions.counts() == (1, 0)
-        assert store.cases.count() == 0
+        assert store.cases.count(Filter()) == 0
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:

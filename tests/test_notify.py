@@ -126,7 +126,7 @@ def test_a_notification_says_what_happened_against_what_was_expected_and_shows_p
         "- x: awful thing 0",
         "- x: awful thing 1",
         "- x: awful thing 2",
-        "5 posts wait for an answer: sentimon queue --brand Acme",
+        "5 negative posts so far wait for an answer: sentimon queue --brand Acme",
     ]
     assert hook.received[0].body["type"] == "failure"  # it is critical
 

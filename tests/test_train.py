@@ -10,8 +10,9 @@ from transformers import AutoTokenizer
 from db.errors import InputError, SentimonError
 from db.labels import SENTIMENTS
 from models.classifier import Post, load
+from models.examples import UNLABELLED, Example, read_examples
 from models.network import MentionModel
-from models.train import UNLABELLED, Example, Plan, balance, read_examples, save, split, train
+from models.train import Plan, balance, save, split, train
 from tests.tiny_model import tiny_mention_model
 
 

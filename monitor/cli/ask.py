@@ -1,14 +1,17 @@
 """Questions: trends, alerts, queue, mentions and status."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
+from db.filters import Filter
 from db.labels import SENTIMENTS
+from db.records import Match
 from db.trends import KEYS
 from monitor.cli import output
-from monitor.cli.options import Words, make_filter, open_app, with_config, with_filter, with_json
+from monitor.cli.options import Words, make_filter, open_app, settle, with_config, with_filter, with_json
 
 MOST = 2**31  # rows; no number that the database cannot take
 
@@ -24,8 +27,9 @@ def trends(keys: tuple[str, ...], as_json: bool, config_path: Path | None, **opt
     Net sentiment is (positive - negative) / (positive + negative + neutral). Times are UTC.
     """
     chosen = make_filter(options)
-    with open_app(config_path).store() as store:
-        found = store.trends.by(keys or ("day",), chosen)
+    app = open_app(config_path)
+    with app.store() as store:
+        found = store.trends.by(keys or ("day",), settle(chosen, app, store))
         waiting = store.mentions.pending_count()
     if as_json:
         output.print_json([output.trend_json(trend) for trend in found])
@@ -39,7 +43,7 @@ def trends(keys: tuple[str, ...], as_json: bool, config_path: Path | None, **opt
         counts = ["mentions", "negative", "neutral", "positive", "not rated", "net sentiment"]
         rows = [
             [
-                *([trend.bucket] if times else []),
+                *([trend.bucket.replace("T", " ").removesuffix(":00Z")] if trend.bucket else []),
                 trend.brand,
                 *trend.keys.values(),
                 trend.mentions,
@@ -61,8 +65,12 @@ def trends(keys: tuple[str, ...], as_json: bool, config_path: Path | None, **opt
 def alerts(as_json: bool, config_path: Path | None, **options: Any) -> None:
     """List negative spikes: what was seen, what was expected, and why it matters."""
     chosen = make_filter(options)
-    with open_app(config_path).store() as store:
+    app = open_app(config_path)
+    with app.store() as store:
+        chosen = settle(chosen, app, store)
         found = [(alert, store.mentions.of_alert(alert.id)) for alert in store.alerts.find(chosen)]
+    if chosen.sources or chosen.stages:
+        found = [(alert, posts) for alert, posts in found if any(_among(post, chosen) for post in posts)]
     if as_json:
         output.print_json([output.alert_json(alert, posts) for alert, posts in found])
         return
@@ -71,12 +79,19 @@ def alerts(as_json: bool, config_path: Path | None, **options: Any) -> None:
     for alert, posts in found:
         until = f"over at {output.local(alert.ends)}" if alert.ends else "going on"
         click.secho(output.printable(f"{alert.severity.upper()}  {alert.summary}"), bold=True)
-        click.echo(f"  since {output.local(alert.starts)} UTC, {until}; chance without a cause {alert.probability:.1g}")
+        click.echo(f"  since {output.local(alert.starts)} UTC, {until}; probability by chance {alert.probability:.1g}")
         if alert.in_common:
             click.echo(output.printable(f"  in common: {', '.join(alert.in_common)}"))
-        click.echo(f"  {len(posts)} negative posts: sentimon queue")
+        brand = output.printable(shlex.quote(alert.brand))
+        click.echo(f"  {len(posts)} negative posts in all: sentimon queue --brand {brand}")
         for post in posts[:3]:
             click.echo(f"    {post.mention.source}: {output.shorten(post.mention.text)}")
+
+
+def _among(post: Match, chosen: Filter) -> bool:
+    return (not chosen.sources or post.mention.source in chosen.sources) and (
+        not chosen.stages or post.stage in chosen.stages
+    )
 
 
 @click.command()
@@ -90,9 +105,11 @@ def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -
     Worst: how surely a post is negative, times how far it carries (followers, reposts, likes).
     """
     chosen = make_filter(options)
-    with open_app(config_path).store() as store:
+    app = open_app(config_path)
+    with app.store() as store:
+        chosen = settle(chosen, app, store)
         cases = store.cases.waiting(chosen, min(limit, MOST))
-        total = store.cases.count()
+        total = store.cases.count(chosen)
     if as_json:
         output.print_json([output.case_json(case) for case in cases])
         return
@@ -132,8 +149,9 @@ def mentions(
     from dataclasses import replace
 
     chosen = replace(make_filter(options), sentiments=sentiments)
-    with open_app(config_path).store() as store:
-        found = store.mentions.find(text, chosen, min(limit, MOST))
+    app = open_app(config_path)
+    with app.store() as store:
+        found = store.mentions.find(text, settle(chosen, app, store), min(limit, MOST))
     if as_json:
         output.print_json([output.match_json(match) for match in found])
         return

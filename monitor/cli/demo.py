@@ -1,6 +1,9 @@
 """The demo: a bundled feed goes through the real pipeline, from an empty folder to an alert and a list of posts."""
 
 import json
+import shlex
+import shutil
+import sys
 from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
@@ -46,8 +49,10 @@ def demo(folder: Path, serving: bool, port: int | None) -> None:
             click.echo(f"  {describe(run)}")
         with app.store() as store:
             _tell(store)
-        click.echo(f"\nLook around: sentimon trends --by week --config {folder / config.FILE_NAME}")
-        click.echo("             also: alerts, queue, mentions refund, status, trends --by stage")
+        click.echo("\nLook around, from another terminal:\n")
+        click.echo(f"  export {config.VARIABLE}={shlex.quote(str(folder / config.FILE_NAME))}")
+        for question in ("trends --by week", "alerts", "queue --source reddit", "mentions refund", "status"):
+            click.echo(f"  {_command()} {question}")
         if server:
             wait_for_end(server)
 
@@ -100,8 +105,14 @@ def _tell(store: Store) -> None:
         [c.match.mention.source, c.match.mention.author, c.match.stage, output.shorten(c.match.mention.text, 110)]
         for c in cases
     ]
-    title = f"\n{len(cases)} of {store.cases.count()} posts to answer, worst first"
+    title = f"\n{len(cases)} of {store.cases.count(everything)} posts to answer, worst first"
     output.print_table(title, ["source", "author", "stage", "post"], rows)
+
+
+def _command() -> str:
+    """How to call this program: by its name where the shell finds it, else by its path."""
+    called = Path(sys.argv[0])
+    return "sentimon" if shutil.which("sentimon") or called.name != "sentimon" else shlex.quote(str(called))
 
 
 def _row(trend: Trend) -> list[object]:

@@ -22,7 +22,7 @@ from monitor.cli.options import with_config, with_json
 
 if TYPE_CHECKING:
     from models.evaluate import Report
-    from models.train import Example
+    from models.examples import Example
 
 BATCH = 256
 
@@ -75,9 +75,9 @@ def evaluate(ctx: click.Context, file: Path, limit: int | None, as_json: bool, c
     FILE holds JSON lines or CSV with text and label or stage. Intervals are 95 % bootstrap intervals. A post that the
     model does not rate counts as missed.
     """
-    from models.evaluate import read_labelled
+    from models.examples import read_examples
 
-    examples = read_labelled(file)[:limit]
+    examples = read_examples(file)[:limit]
     if not examples:
         raise InputError(f"{file}: holds no labelled posts")
     reports = _measured(_classifier(ctx, config_path), examples)
@@ -119,7 +119,7 @@ def train(
 ) -> None:
     """Train the bundled model from a sentence encoder.
 
-    Goes on from its last checkpoint when it was stopped. Needs the packages of `pip install sentimon[train]`.
+    Goes on from its last checkpoint when it was stopped. Needs the packages of `pip install -e .[train]`.
     """
     import logging
 
@@ -127,23 +127,23 @@ def train(
 
     from models import classifier
     from models import train as training
-    from models.evaluate import read_labelled
+    from models.examples import read_examples
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     if not sentiment_files and not journey_files:
         raise click.UsageError("name labelled posts with --sentiment or --journey")
     torch.set_num_threads(threads)
     plan = training.Plan(epochs=epochs)
-    examples = list(chain.from_iterable(training.read_examples(path) for path in sentiment_files))
-    journey = list(chain.from_iterable(training.read_examples(path) for path in journey_files))
+    examples = list(chain.from_iterable(read_examples(path) for path in sentiment_files))
+    journey = list(chain.from_iterable(read_examples(path) for path in journey_files))
     kept, held_out = training.split(journey, hold_out, plan.seed)
     training.train(encoder or training.default_encoder(), examples + kept, folder, plan)
     if val:
-        share = training.balance(folder, examples + kept, read_labelled(val))
+        share = training.balance(folder, examples + kept, read_examples(val))
         click.echo(f"leaning {share:.0%} against the skew of the labels, chosen on {val}")
     click.echo(f"{folder}: trained on {len(examples) + len(kept)} posts, {len(held_out)} journey posts held out")
     trained = classifier.load(str(folder))
-    for name, measured in ((str(val), read_labelled(val) if val else []), ("held-out journey posts", held_out)):
+    for name, measured in ((str(val), read_examples(val) if val else []), ("held-out journey posts", held_out)):
         if measured:
             click.echo(f"\nOn {name}")
             for report in _measured(trained, measured):
@@ -154,7 +154,7 @@ def _measured(classifier: Classifier, examples: Sequence["Example"]) -> list[tup
     """Measure each task that the examples are labelled for, as (task, model, report)."""
     from models.evaluate import evaluate as measure
     from models.evaluate import vader
-    from models.train import UNLABELLED
+    from models.examples import UNLABELLED
 
     scores = _scored(classifier, [Post(example.text, example.brand) for example in examples])
     reports = []

@@ -1,15 +1,19 @@
 """Options that many commands share."""
 
+import difflib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from db.errors import InputError
 from db.filters import Filter
 from db.labels import STAGES
+from db.store import Store
 from db.times import FIVE_MINUTES, floor
 from monitor import config, plugins
 from monitor.app import App, utc_now
@@ -90,6 +94,26 @@ def make_filter(options: dict[str, Any]) -> Filter:
     if chosen.since and chosen.until and chosen.since >= chosen.until:
         raise click.UsageError("--since must be before --until")
     return chosen
+
+
+def settle(chosen: Filter, app: App, store: Store) -> Filter:
+    """Write brands and sources as they are stored, whatever their case, and refuse those that nobody knows."""
+    brands = {brand.name for brand in app.config.brands} | set(store.mentions.brands())
+    sources = {source.kind for source in app.config.sources} | set(store.mentions.counts_by_source())
+    return replace(
+        chosen,
+        brands=tuple(_known(name, brands, "brand") for name in chosen.brands),
+        sources=tuple(_known(name, sources, "source") for name in chosen.sources),
+    )
+
+
+def _known(name: str, names: set[str], what: str) -> str:
+    folded = {each.casefold(): each for each in sorted(names)}
+    if name in names or name.casefold() in folded:
+        return name if name in names else folded[name.casefold()]
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    there = f"did you mean {folded[near[0]]}?" if near else f"there are: {', '.join(sorted(names)) or 'none yet'}"
+    raise InputError(f"no {what} {name!r}; {there}")
 
 
 with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

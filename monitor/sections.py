@@ -1,0 +1,125 @@
+"""The sections of sentimon.toml as they are written, and what their values must be like."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from db.records import NO_BRAND
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SHORTEST, LONGEST = timedelta(seconds=30), timedelta(days=365)
+
+
+def _named(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise ValueError("must not be empty")
+    if len(text) > 60:
+        raise ValueError(f"must not be longer than 60 characters (this one has {len(text)})")
+    if not text.isprintable():
+        raise ValueError("must not hold line breaks or control characters")
+    if text == NO_BRAND:
+        raise ValueError(f"{NO_BRAND} is taken: posts without a brand are counted under it")
+    return text
+
+
+def _interval(text: str) -> str:
+    found = re.fullmatch(r"([0-9]{1,9})\s*([smhd])", text.strip())
+    if not found:
+        raise ValueError('should be a number and a unit (s, m, h or d), for example "5m"')
+    if not SHORTEST <= timedelta(seconds=int(found[1]) * SECONDS[found[2]]) <= LONGEST:
+        raise ValueError("should be at least 30s and at most 365d")
+    return found[1] + found[2]
+
+
+def _handles(accounts: Mapping[str, str]) -> dict[str, str]:
+    handles = {platform.strip().lower(): handle.strip().removeprefix("@") for platform, handle in accounts.items()}
+    for platform, handle in handles.items():
+        if not handle:
+            raise ValueError(f"the account on {platform} is empty")
+    return handles
+
+
+def _language(code: str) -> str:
+    if not re.fullmatch("[A-Za-z]{2,3}", code):
+        raise ValueError('should be a language code such as "en"')
+    return code.lower()
+
+
+Name = Annotated[str, AfterValidator(_named)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class BrandSection(_Section):
+    """A [[brands]] entry as written."""
+
+    name: Name
+    query: str
+    role: Literal["own", "competitor"] = "own"
+    accounts: Annotated[dict[str, str], AfterValidator(_handles)] = {}
+
+
+class SourceSection(_Section):
+    """What every [[sources]] entry can hold; the kind brings the other keys."""
+
+    kind: Name
+    name: Name | None = None
+    every: Annotated[str, AfterValidator(_interval)] = "5m"
+
+
+class ChannelSection(_Section):
+    """What every [[channels]] entry can hold; the kind brings the other keys."""
+
+    kind: Name = "apprise"
+    name: Name | None = None
+
+
+class ModelConfig(_Section):
+    """The sentiment model. `languages` is None where it rates every language."""
+
+    name: Annotated[str, Field(min_length=1)] = "bundled"
+    labels: dict[str, Literal["negative", "neutral", "positive"]] | None = None
+    languages: Annotated[
+        tuple[Annotated[str, AfterValidator(_language)], ...] | None, Field(strict=False, min_length=1)
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bundled_is_english(cls, values: Any) -> Any:
+        if values.get("name", "bundled") != "bundled":
+            return values
+        if "labels" in values:
+            raise ValueError("labels is for other models; the bundled one needs none")
+        return {"languages": ["en"], **values}
+
+
+class AlertsConfig(_Section):
+    """When a spike of negative posts becomes an alert."""
+
+    threshold: Annotated[float, Field(gt=0, le=300)] = 4.0
+    minimum: Annotated[int, Field(ge=1)] = 5
+
+
+class WebConfig(_Section):
+    """Where the pages are served."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8420
+
+
+class FileSection(_Section):
+    """The keys at the top of the file. The sections are read one by one, so that errors can name the entry."""
+
+    database: Annotated[str, Field(min_length=1)] = "sentimon.db"
+    brands: Any = ()
+    sources: Any = ()
+    channels: Any = ()
+    model: Any = {}
+    alerts: Any = {}
+    web: Any = {}
