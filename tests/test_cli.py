@@ -12,7 +12,20 @@ import pytest
 from db.labels import SENTIMENTS, STAGES
 from monitor.cli import COMMANDS, main, output
 from monitor.cli.tour import TOUR
-from tests.cli_rig import BUNDLED, HEADER, configure, counts, jsonl, post, ran, said, sentimon, told, version_of_bundled
+from tests.cli_rig import (
+    BUNDLED,
+    HEADER,
+    complaint,
+    configure,
+    counts,
+    jsonl,
+    post,
+    ran,
+    said,
+    sentimon,
+    told,
+    version_of_bundled,
+)
 from tests.support import Keywords
 
 DAY = timedelta(days=1)
@@ -268,6 +281,30 @@ def test_the_queue_holds_the_posts_of_the_alert_worst_first(demo: Path) -> None:
     }
     assert [case["id"] for case in told("queue", "--limit", "3")] == [case["id"] for case in cases[:3]]
     assert f"3 of {len(cases)} posts to answer, worst first" in said(sentimon("queue", "--limit", "3"))
+
+
+def test_brands_and_sources_are_found_whatever_their_case(demo: Path) -> None:
+    shouted = told("trends", "--brand", "NORVANE", "--source", "X")
+    assert shouted
+    assert shouted == told("trends", "--brand", "Norvane", "--source", "x")
+
+
+@pytest.mark.parametrize("asking", ["trends", "alerts", "queue", "mentions"])
+def test_a_brand_or_source_that_nobody_knows_is_named_with_the_nearest(demo: Path, asking: str) -> None:
+    assert "no brand 'norvan'; did you mean Norvane?" in complaint(sentimon(asking, "--brand", "norvan"), 1)
+    assert "no source 'myspace'; there are: bluesky" in complaint(sentimon(asking, "--source", "myspace"), 1)
+
+
+def test_the_queue_counts_what_was_asked_for(demo: Path) -> None:
+    reddit = told("queue", "--source", "reddit", "--limit", "100")
+    assert f"1 of {len(reddit)} posts" in said(sentimon("queue", "--source", "reddit", "--limit", "1"))
+
+
+def test_alerts_of_a_source_have_posts_from_there(demo: Path) -> None:
+    sources = {post["source"] for alert in told("alerts") for post in alert["posts"]}
+    assert sources
+    for source in ("x", "reddit", "bluesky", "mastodon"):
+        assert bool(told("alerts", "--source", source)) == (source in sources)
 
 
 def test_mentions_are_found_by_words_brand_source_and_sentiment(demo: Path) -> None:

@@ -99,7 +99,7 @@ def test_page_and_twin_carry_the_same_facts(folder: Path, url: str) -> None:
     assert f"{status['waiting_for_answer']} for an answer" in page.words
     (alert,) = twin["alerts"]
     assert alert["summary"] in page.words
-    assert alert["starts"] in page.words
+    assert alert["starts"][:16].replace("T", " ") in page.words
     assert f"over at {alert['ends']}" in page.words
     assert status["open_alerts"] == []
     assert len(twin["queue"]) == min(status["waiting_for_answer"], 50) > 20
