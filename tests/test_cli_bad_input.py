@@ -31,8 +31,6 @@ from tests.cli_rig import (
     spawn,
     wait_until,
 )
-from tests.fake_reddit import CLIENT_ID, CLIENT_SECRET, FakeReddit
-from tests.fake_x import FakeX
 from tests.support import Keywords
 from tests.tiny_model import tiny_classifier, tiny_mention_model
 
@@ -360,107 +358,6 @@ def test_a_job_that_cannot_load_its_model_leaves_the_posts_waiting(bare: Path) -
     assert re.fullmatch(r"score: .*not a model that can be used.*", one_line(result.stderr))
     assert "1 wait for a score" in said(sentimon("status"))
     assert counts(bare / "posts.db")["matches"] == 1
-
-
-# --- the platforms ----------------------------------------------------------------------------------------------------
-
-
-def x_source(fake: FakeX, token: str = "test-token") -> str:
-    return f'[[sources]]\nkind = "x"\nname = "search"\nbearer_token = "{token}"\napi_url = "{fake.url}"\ntimeout = 2'
-
-
-@pytest.mark.parametrize(
-    ("fault", "says"),
-    [
-        (401, "X refuses the bearer token (401)"),
-        (402, "credits are used up (402)"),
-        (403, "X refuses the bearer token (403)"),
-        (500, "X answered 500"),
-        ("html200", "X could not be read"),
-        ("html503", "X answered 503"),
-        ("drop", "the next run tries again"),
-        ("cut", "the next run tries again"),
-        ("list", "X answered 503"),
-    ],
-)
-def test_an_answer_of_x_that_is_no_page_of_posts(folder: Path, fault: int | str, says: str) -> None:
-    with FakeX() as fake:
-        fake.script(*[fault] * 5)
-        configure(folder, x_source(fake))
-        result = sentimon("run", "--once", "--job", "collect")
-        assert fake.requests
-    line = one_line(result.stderr)
-    assert result.exit_code == 1
-    assert line.startswith("collect search: ")
-    assert says in line
-    assert "Traceback" not in result.output
-
-
-@pytest.mark.parametrize(("fault", "says"), [(429, "X asks to wait until"), ("429-cap", "the month's cap is used up")])
-def test_a_rate_limit_is_told_and_is_no_failure(folder: Path, fault: int | str, says: str) -> None:
-    with FakeX() as fake:
-        configure(folder, x_source(fake))
-        fake.script(fault)
-        line = said(sentimon("run", "--once", "--job", "collect"))
-        asked = len(fake.requests)
-        said(sentimon("run", "--once", "--job", "collect"))  # it waits, and does not ask again
-        assert len(fake.requests) == asked == 1
-    assert line.startswith("collect search: ")
-    assert says in line
-    assert line.count("\n") == 1
-
-
-def test_a_source_that_was_refused_waits_until_it_is_resumed(folder: Path) -> None:
-    with FakeX() as fake:
-        configure(folder, x_source(fake))
-        fake.script(401)
-        assert sentimon("run", "--once", "--job", "collect").exit_code == 1
-        asked = len(fake.requests)
-        line = one_line(sentimon("run", "--once", "--job", "collect").stderr)
-        assert line.startswith("collect search: paused: X refuses the bearer token (401)")
-        assert "`sentimon resume search`" in line
-        assert len(fake.requests) == asked
-        assert "PAUSED" in said(sentimon("status"))
-        assert said(sentimon("resume", "search")) == "search is read again at its next turn\n"
-        assert "PAUSED" not in said(sentimon("status"))
-        said(sentimon("run", "--once", "--job", "collect"))
-        assert len(fake.requests) == asked + 1
-
-
-def test_a_platform_that_is_not_there(folder: Path) -> None:
-    with FakeX() as fake:
-        source = x_source(fake)
-    configure(folder, source)
-    result = sentimon("run", "--once", "--job", "collect")
-    assert result.exit_code == 1
-    assert one_line(result.stderr).partition("; ")[2].startswith("X did not answer")
-
-
-@pytest.mark.parametrize(("fault", "says"), [("403", "403"), ("html", "Reddit"), ("json", "Reddit"), ("404", "404")])
-def test_an_answer_of_reddit_that_is_no_listing(
-    folder: Path, fault: str, says: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    with FakeReddit() as fake:
-        fake.faults.extend([fault] * 20)
-        configure(
-            folder,
-            f'[[sources]]\nkind = "reddit"\nsubreddits = ["acme"]\nclient_id = "{CLIENT_ID}"\ntimeout = 2',
-            f'client_secret = "{CLIENT_SECRET}"\nreddit_url = "{fake.url}"\noauth_url = "{fake.url}"',
-        )
-        result = sentimon("run", "--once", "--job", "collect")
-    assert result.exit_code == 1
-    line = one_line(result.stderr)
-    assert line.startswith("collect reddit: ")
-    assert says in line
-    assert CLIENT_SECRET not in result.output
-
-
-def test_a_file_source_without_its_file(folder: Path) -> None:
-    configure(folder, '[[sources]]\nkind = "file"\npath = "gone.csv"')
-    result = sentimon("run", "--once", "--job", "collect")
-    assert result.exit_code == 1
-    assert "gone.csv cannot be read: No such file" in one_line(result.stderr)
 
 
 # --- the surroundings -------------------------------------------------------------------------------------------------

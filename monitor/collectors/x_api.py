@@ -20,6 +20,7 @@ from requests.utils import get_environ_proxies
 
 from db.errors import BudgetSpent, CollectorError, NotAuthorised, RateLimited, SourceUnavailable
 from jobs.collector import Meter
+from jobs.meter import next_month
 from monitor.collectors.x_parse import Page, Unreadable, read_page
 
 log = logging.getLogger(__name__)
@@ -154,13 +155,6 @@ class Api:
     def _clean(self, text: str) -> str:
         """One line, not too long, and without the token should X repeat it."""
         return " ".join(text.replace(self._token, "***").split())[:300]
-
-
-def next_month(now: datetime) -> datetime:
-    """The first moment of the next month in UTC, when budgets and caps start again."""
-    here = now.astimezone(UTC)
-    years, month = divmod(here.month, 12)
-    return datetime(here.year + years, month + 1, 1, tzinfo=UTC)
 
 
 def _reset(response: requests.Response, now: datetime) -> datetime:
