@@ -19,11 +19,15 @@ class Finding:
     observed: int  # negatives
     expected: float  # negatives, given the brand's past and the volume of its other mentions
     factor: float
-    probability: float  # that chance alone does this: the larger of the two tests' answers
     mentions: int
     share: float
     usual_share: float
     score: float
+
+    @property
+    def probability(self) -> float:
+        """How rarely a window looks like this without a cause: what the score was made from."""
+        return float(10.0**-self.score)
 
 
 @dataclass(frozen=True, slots=True)

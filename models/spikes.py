@@ -59,7 +59,6 @@ class _Window:
     expected: Array
     mentions: Array
     usual_share: Array
-    probability: Array
     score: Array
 
 
@@ -90,7 +89,6 @@ def _findings(series: Series, minimum: int) -> Iterator[Finding]:
             observed=round(observed),
             expected=float(expected),
             factor=float(observed / expected),
-            probability=float(window.probability[step]),
             mentions=round(mentions),
             share=float(observed / mentions),
             usual_share=float(window.usual_share[step]),
@@ -121,10 +119,9 @@ def _windows(negatives: Array, others: Array, minimum: int) -> list[_Window]:
         count = _count_tail(observed[0][ask], expected[ask], spread.variance(expected)[ask])
         part = _share_tail(observed[0][ask], mentions[ask], share[ask], spread.phi[ask], alike[ask])
         both = share[ask] <= COMPLAINTS
-        probability, score = np.ones_like(share), np.zeros_like(share)
-        probability[ask] = np.where(both, np.maximum(count, part), count)
+        score = np.zeros_like(share)
         score[ask] = np.where(both, np.minimum(-np.log10(count), -1.5 * np.log10(part)), -np.log10(count))
-        result.append(_Window(length, observed[0], expected, mentions, share, probability, score))
+        result.append(_Window(length, observed[0], expected, mentions, share, score))
     return result
 
 

@@ -98,7 +98,7 @@ class Commands(click.Group):
         except sqlite3.DatabaseError as error:
             if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
                 raise
-            _end(ctx, f"the database cannot be used now: {error}; nothing was changed")
+            _end(ctx, f"the database cannot be used now: {error}")
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
