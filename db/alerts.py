@@ -60,7 +60,7 @@ class Alerts:
         )
         return alert
 
-    def find(self, chosen: Filter) -> list[Alert]:
+    def find(self, chosen: Filter, limit: int | None = None) -> list[Alert]:
         """Return alerts of the brands that were going on in the span, newest first."""
         clauses, values = ["1 = 1"], list[object]()
         if chosen.brands:
@@ -72,8 +72,8 @@ class Alerts:
         if chosen.until:
             clauses.append("starts < ?")
             values.append(to_text(chosen.until))
-        sql = f"SELECT * FROM alerts WHERE {' AND '.join(clauses)} ORDER BY starts DESC, id DESC"
-        return [_alert(row) for row in self._db.query(sql, values)]
+        sql = f"SELECT * FROM alerts WHERE {' AND '.join(clauses)} ORDER BY starts DESC, id DESC LIMIT ?"
+        return [_alert(row) for row in self._db.query(sql, [*values, -1 if limit is None else limit])]
 
 
 class Deliveries:
@@ -88,7 +88,12 @@ class Deliveries:
         return next((_delivery(row) for row in self._db.query(sql, [alert_id, channel])), None)
 
     def open(self, alert_id: int, channel: str, reason: str, observed: int, now: datetime) -> Delivery:
-        """Write down that a notification is about to be sent."""
+        """Write down that a notification is about to be sent, and that it overtakes those which have not arrived."""
+        self._db.execute(
+            """UPDATE deliveries SET state = 'dead', next_attempt_at = NULL, error = 'overtaken by a later message'
+            WHERE alert_id = ? AND channel = ? AND state IN ('sending', 'failed')""",
+            (alert_id, channel),
+        )
         cursor = self._db.execute(
             """INSERT INTO deliveries (alert_id, channel, reason, state, attempts, observed, created_at)
             VALUES (?, ?, ?, 'sending', 0, ?, ?)""",
@@ -96,8 +101,8 @@ class Deliveries:
         )
         return Delivery(int(cursor.lastrowid or 0), alert_id, channel, reason, "sending", 0, observed, now)
 
-    def close(self, delivery: Delivery) -> None:
-        """Write down how an attempt went."""
+    def update(self, delivery: Delivery) -> None:
+        """Write down that an attempt begins, or how it went."""
         self._db.execute(
             "UPDATE deliveries SET state = ?, attempts = ?, next_attempt_at = ?, error = ? WHERE id = ?",
             (
@@ -110,14 +115,17 @@ class Deliveries:
         )
 
     def due(self, now: datetime) -> list[Delivery]:
-        """Return what is to be sent: begun and not known to have arrived, or failed and due again."""
-        sql = """SELECT * FROM deliveries WHERE state = 'sending' OR (state = 'failed' AND next_attempt_at <= ?)
-            ORDER BY id"""
+        """Return what is to be sent: new, cut off by a crash, or failed, and due."""
+        sql = """SELECT * FROM deliveries WHERE state IN ('sending', 'failed')
+            AND (next_attempt_at IS NULL OR next_attempt_at <= ?) ORDER BY id"""
         return [_delivery(row) for row in self._db.query(sql, [to_text(now)])]
 
     def troubled(self) -> list[Delivery]:
         """Return what has not arrived."""
-        return [_delivery(row) for row in self._db.query("SELECT * FROM deliveries WHERE state != 'sent' ORDER BY id")]
+        return [
+            _delivery(row)
+            for row in self._db.query("SELECT * FROM deliveries WHERE state != 'sent' ORDER BY id DESC LIMIT 50")
+        ]
 
     def of_alert(self, alert_id: int) -> list[Delivery]:
         """Return everything sent about one alert."""

@@ -66,9 +66,17 @@ def mark_unwatched(db: Database, cells: Collection[Cell]) -> None:
         since = to_text(min(cell.start for cell in cells if cell.brand == brand))
         db.execute(
             """INSERT INTO unwatched (brand, since) VALUES (?, ?)
-            ON CONFLICT (brand) DO UPDATE SET since = min(since, excluded.since)""",
+            ON CONFLICT (brand) DO UPDATE SET since = min(since, excluded.since), changes = changes + 1""",
             (brand, since),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From when on a brand's counts have changed; the number grows with every change until they are watched."""
+
+    since: datetime
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +94,25 @@ class Buckets:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def unwatched(self, until: datetime) -> dict[str, datetime]:
+    def unwatched(self, until: datetime) -> dict[str, Change]:
         """Return from when on each brand's counts before `until` have changed since they were last watched."""
-        rows = self._db.execute("SELECT brand, since FROM unwatched WHERE since < ?", (to_text(until),)).fetchall()
-        return {brand: from_text(since) for brand, since in rows}
+        sql = "SELECT brand, since, changes FROM unwatched WHERE since < ?"
+        rows = self._db.execute(sql, (to_text(until),)).fetchall()
+        return {brand: Change(from_text(since), changes) for brand, since, changes in rows}
 
-    def watched(self, brand: str, until: datetime) -> None:
+    def watched(self, brand: str, seen: Change, until: datetime) -> None:
         """Move the brand's mark on to its posts from `until` on, if there are any: their time has yet to come.
 
-        Runs in the caller's transaction, in which the counts were read.
+        Where more has been counted since the change was seen, the mark stays for the next run. Runs in the caller's
+        transaction.
         """
-        self._db.execute("DELETE FROM unwatched WHERE brand = ?", (brand,))
-        self._db.execute(
-            """INSERT INTO unwatched (brand, since) SELECT brand, min(start) FROM buckets
-            WHERE span = '5m' AND brand = ? AND start >= ? GROUP BY brand""",
-            (brand, to_text(until)),
-        )
+        gone = self._db.execute("DELETE FROM unwatched WHERE brand = ? AND changes = ?", (brand, seen.number))
+        if gone.rowcount:
+            self._db.execute(
+                """INSERT INTO unwatched (brand, since) SELECT brand, min(start) FROM buckets
+                WHERE span = '5m' AND brand = ? AND start >= ? GROUP BY brand""",
+                (brand, to_text(until)),
+            )
 
     def counts(self, brand: str, since: datetime, until: datetime) -> list[Counts]:
         """Return a brand's counts over all sources, in order; five minutes without a post have no row."""

@@ -40,12 +40,13 @@ class Mentions:
         emptied: set[Cell] = set()
         for mention, brands in mentions:
             new = self._insert(mention)
-            (mention_id,) = self._db.execute(
-                "SELECT id FROM mentions WHERE source = ? AND source_id = ?", (mention.source, mention.source_id)
+            mention_id, posted = self._db.execute(
+                "SELECT id, created_at FROM mentions WHERE source = ? AND source_id = ?",
+                (mention.source, mention.source_id),
             ).fetchone()
             if not new and self._has_match(mention_id):
                 brands = [brand for brand in brands if brand != NO_BRAND]
-            matched = sum(self._match(mention_id, mention, brand) for brand in brands)
+            matched = sum(self._match(mention_id, mention.source, posted, brand) for brand in brands)
             if not new and matched and NO_BRAND not in brands:
                 emptied |= self._drop_unbranded(mention_id)
             added += Added(int(new), int(not new), matched)
@@ -79,11 +80,15 @@ class Mentions:
         for row in self._db.query(f"{_SELECT} WHERE {where} ORDER BY k.created_at, k.id", values):
             yield match_from_row(row)
 
-    def of_alert(self, alert_id: int) -> list[Match]:
+    def of_alert(self, alert_id: int, limit: int | None = None) -> list[Match]:
         """Return the posts that made an alert, the most negative first."""
         join = "JOIN alert_posts a ON a.match_id = k.id WHERE a.alert_id = ?"
-        rows = self._db.query(f"{_SELECT} {join} ORDER BY k.negative DESC, k.id", [alert_id])
-        return [match_from_row(row) for row in rows]
+        sql = f"{_SELECT} {join} ORDER BY k.negative DESC, k.id LIMIT ?"
+        return [match_from_row(row) for row in self._db.query(sql, [alert_id, -1 if limit is None else limit])]
+
+    def count_of_alert(self, alert_id: int) -> int:
+        """Count the posts that made an alert."""
+        return int(self._db.execute("SELECT count(*) FROM alert_posts WHERE alert_id = ?", (alert_id,)).fetchone()[0])
 
     def newest(self, brand: str) -> datetime | None:
         """Return when the brand's newest rated post was posted."""
@@ -131,11 +136,11 @@ class Mentions:
         )
         return cursor.rowcount == 1
 
-    def _match(self, mention_id: int, mention: Mention, brand: str) -> int:
+    def _match(self, mention_id: int, source: str, posted: str, brand: str) -> int:
         cursor = self._db.execute(
             """INSERT INTO matches (mention_id, brand, source, created_at) VALUES (?, ?, ?, ?)
             ON CONFLICT (mention_id, brand) DO NOTHING""",
-            (mention_id, brand, mention.source, to_text(mention.created_at)),
+            (mention_id, brand, source, posted),
         )
         return cursor.rowcount
 

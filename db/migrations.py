@@ -46,6 +46,7 @@ def m001_mentions(db: Database) -> None:
             UNIQUE (mention_id, brand)
         )""",
         "CREATE INDEX matches_by_cell ON matches (brand, source, created_at)",
+        "CREATE INDEX matches_by_brand ON matches (brand, created_at)",
         "CREATE INDEX matches_by_time ON matches (created_at)",
         "CREATE INDEX matches_pending ON matches (id) WHERE state = 'pending'",
         """CREATE TABLE scores (
@@ -84,7 +85,7 @@ def m002_buckets(db: Database) -> None:
             PRIMARY KEY (span, brand, source, start, stage)
         ) WITHOUT ROWID""",
         "CREATE INDEX buckets_by_time ON buckets (span, start)",
-        "CREATE TABLE unwatched (brand TEXT PRIMARY KEY, since TEXT NOT NULL)",
+        "CREATE TABLE unwatched (brand TEXT PRIMARY KEY, since TEXT NOT NULL, changes INTEGER NOT NULL DEFAULT 1)",
     )
 
 
@@ -123,7 +124,7 @@ def m003_sources(db: Database) -> None:
             stored INTEGER NOT NULL,
             cost TEXT NOT NULL
         )""",
-        "CREATE INDEX coverage_by_source ON coverage (source, started_at)",
+        "CREATE INDEX coverage_by_stream ON coverage (source, stream, state, until)",
         # Money in millionths, as whole numbers: sums stay exact.
         """CREATE TABLE spending (
             source TEXT NOT NULL REFERENCES sources (name) ON DELETE CASCADE,
@@ -189,6 +190,7 @@ def m004_alerts(db: Database) -> None:
             error TEXT
         )""",
         "CREATE INDEX deliveries_by_alert ON deliveries (alert_id, channel)",
+        "CREATE INDEX deliveries_open ON deliveries (id) WHERE state IN ('sending', 'failed')",
         """CREATE TABLE cases (
             id INTEGER PRIMARY KEY,
             match_id INTEGER NOT NULL UNIQUE REFERENCES matches (id) ON DELETE CASCADE,

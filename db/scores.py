@@ -50,7 +50,7 @@ class Scores:
                 (
                     "rated" if score.rated else "not_rated",
                     score.sentiment,
-                    score.stage,
+                    score.stage or "none",  # as it is counted
                     score.model,
                     score.probabilities.get("negative"),
                     match.id,

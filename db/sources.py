@@ -110,8 +110,16 @@ class Sources:
         return {stream: from_text(until) for stream, until in rows if until}
 
     def gaps(self, limit: int) -> list[Coverage]:
-        """Return the latest runs that read less than they should."""
-        rows = self._db.query("SELECT * FROM coverage WHERE state != 'complete' ORDER BY id DESC LIMIT ?", [limit])
+        """Return the latest spans that were not read, and not made up for since."""
+        rows = self._db.query(
+            """SELECT * FROM coverage AS gap WHERE state != 'complete' AND NOT EXISTS (
+                SELECT 1 FROM coverage AS later
+                WHERE later.source = gap.source AND later.stream = gap.stream AND later.id > gap.id
+                AND later.state = 'complete' AND later.until >= gap.until
+                AND (later.since IS NULL OR later.since <= gap.since)
+            ) ORDER BY id DESC LIMIT ?""",
+            [limit],
+        )
         return [_coverage(row) for row in rows]
 
     def spent(self, source: str, month: str) -> Decimal:

@@ -40,7 +40,8 @@ class Outcome:
 
 def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime) -> Outcome:
     """Read every stream of the source, the one read longest ago first. Errors of the platform end up in the outcome."""
-    store.sources.configured(source.name, source.kind, source.fingerprint)
+    with store.transaction():
+        store.sources.configured(source.name, source.kind, source.fingerprint)
     state = store.sources.state(source.name)
     if state and state.paused:
         return Outcome({}, f"paused: {state.paused}; mend it, then `sentimon resume {source.name}`")
@@ -57,15 +58,18 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
             reading.read()
         except RateLimited as limit:
             note = str(limit)
-            store.sources.wait(source.name, now, note, limit.not_before)
+            with store.transaction():
+                store.sources.wait(source.name, now, note, limit.not_before)
             break
         except NotAuthorised as refusal:
             error = str(refusal)
-            store.sources.pause(source.name, now, error)
+            with store.transaction():
+                store.sources.pause(source.name, now, error)
             break
         except CollectorError as failure:
             error = str(failure)
-            store.sources.failed(source.name, now, error)
+            with store.transaction():
+                store.sources.failed(source.name, now, error)
         except Exception as raised:
             bug = raised  # told below, when the other streams have had their turn
         finally:
@@ -74,7 +78,8 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
     if bug:
         raise bug
     if error is None and note is None:
-        store.sources.succeeded(source.name, now)
+        with store.transaction():
+            store.sources.succeeded(source.name, now)
     counts = {"fetched": fetched, "stored": total.stored, "known": total.known, "matched": total.matched}
     return Outcome(counts, error, note)
 
@@ -108,12 +113,17 @@ class _Reading:
             for batch in self._source.collector.collect(self._stream, position, self._meter, self._now):
                 position = self._keep(batch, position)
         except CollectorError as error:
-            self._cover("partial" if self.fetched else "missing", str(error))
+            self._fell_short(str(error))
             raise
         except Exception as bug:
-            self._cover("partial" if self.fetched else "missing", f"bug: {type(bug).__name__}")
+            self._fell_short(f"bug: {type(bug).__name__}")
             raise
-        self._cover("complete", None)
+        with self._store.transaction():
+            self._cover("complete", None)
+
+    def _fell_short(self, reason: str) -> None:
+        with self._store.transaction():
+            self._cover("partial" if self.fetched else "missing", reason)
 
     def _keep(self, batch: Batch, position: Position) -> Position:
         named = [(mention, brands_named(mention, self._brands)) for mention in batch.mentions]
@@ -123,6 +133,7 @@ class _Reading:
             self._store.sources.move(self._source.name, self._stream, moved)
             if batch.gap:
                 self._cover("missing", batch.gap.reason, batch.gap)
+                self._since = batch.gap.until  # what is read completely begins after it
         self.fetched += batch.fetched
         return moved
 

@@ -19,9 +19,10 @@ from models.terms import in_common
 RULE = "negative spike"
 HISTORY = timedelta(days=35)  # what detection learns a brand's habits from, and some
 LONGEST_REPLAY = timedelta(days=400)  # how far back an import is searched for spikes
-SAME_STORY = timedelta(hours=24)
+QUIET = timedelta(days=2)  # after the last post nothing can change any more
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # a time before this is a mistake, and no date to count back from
 BACKGROUND = timedelta(days=14)  # what the posts of a spike are compared with
+BACKGROUND_POSTS = 5_000  # the newest of them
 SEVERITIES = ((8.0, "critical"), (6.0, "high"), (0.0, "warning"))  # by the score, -log10 of the chance
 
 
@@ -40,32 +41,35 @@ def watch(store: Store, competitors: Sequence[str], sensitivity: Sensitivity, no
     going_on = {alert.brand for alert in _open_alerts(store)}
     done = Counter[str](brands=len(changed), opened=0, updated=0, queued=0)
     for brand in sorted(changed | going_on):
-        with store.transaction():  # the counts too are read inside: what is scored meanwhile is for the next run
-            done.update(_watch(store, brand, brand not in competitors, sensitivity, now, until))
+        done.update(_watch(store, brand, brand not in competitors, sensitivity, now, until))
     return Outcome(dict(done))
 
 
 def _watch(
     store: Store, brand: str, answered: bool, sensitivity: Sensitivity, now: datetime, until: datetime
 ) -> dict[str, int]:
-    changed = store.buckets.unwatched(until).get(brand)
+    """Look without holding up other writers; what is counted meanwhile leaves its mark for the next run."""
+    change = store.buckets.unwatched(until).get(brand)
     going_on = {alert.id: alert for alert in _open_alerts(store, brand)}
-    since = min([alert.starts for alert in going_on.values()] + ([changed] if changed else []), default=None)
-    opened = updated = queued = 0
-    for episode in _episodes(store, brand, since, sensitivity, until) if since else ():
-        alert, posts = _keep(store, brand, episode)
-        opened += alert.id == 0
-        updated += alert.id != 0
-        saved = store.alerts.save(alert, posts)
-        going_on.pop(saved.id, None)
-        if answered:
-            queued += _queue(store, saved, posts, now)
-    for alert in going_on.values():  # counted anew, with what came in late, it is no spike any more
-        updated += 1
-        store.alerts.save(replace(alert, ends=alert.last_seen + FIVE_MINUTES), ())
-    if changed:
-        store.buckets.watched(brand, until)
-    return {"opened": opened, "updated": updated, "queued": queued}
+    since = min([alert.starts for alert in going_on.values()] + ([change.since] if change else []), default=None)
+    found = [
+        _described(store, brand, episode)
+        for episode in (_episodes(store, brand, since, sensitivity, until) if since else ())
+    ]
+    done = Counter[str](opened=0, updated=0, queued=0)
+    with store.transaction():
+        for alert, posts in found:
+            done["updated" if alert.id else "opened"] += 1
+            saved = store.alerts.save(alert, posts)
+            going_on.pop(saved.id, None)
+            if answered:
+                done["queued"] += _queue(store, saved, posts, now)
+        for alert in going_on.values():  # counted anew, with what came in late, it is no spike any more
+            done["updated"] += 1
+            store.alerts.save(replace(alert, ends=alert.last_seen + FIVE_MINUTES), ())
+        if change:
+            store.buckets.watched(brand, change, until)
+    return dict(done)
 
 
 def _open_alerts(store: Store, *brands: str) -> list[Alert]:
@@ -76,7 +80,7 @@ def _episodes(store: Store, brand: str, since: datetime, sensitivity: Sensitivit
     newest = store.mentions.newest(brand) or since
     if newest < EARLIEST:
         return []
-    end = min(until, floor(newest, FIVE_MINUTES) + SAME_STORY * 2)
+    end = min(until, floor(newest, FIVE_MINUTES) + QUIET)
     since = max(since, end - LONGEST_REPLAY)
     counts = store.buckets.counts(brand, since - HISTORY, end)
     if not counts:
@@ -91,25 +95,30 @@ def _episodes(store: Store, brand: str, since: datetime, sensitivity: Sensitivit
     return find_spikes(series, since, threshold=sensitivity.threshold, minimum=sensitivity.minimum)
 
 
-def _keep(store: Store, brand: str, episode: Episode) -> tuple[Alert, list[Match]]:
-    """Describe the episode, as the alert that told this story already or as a new one (id 0)."""
-    near = Filter(episode.starts - SAME_STORY, episode.last_seen + SAME_STORY, (brand,))
-    told = [alert for alert in store.alerts.find(near) if alert.rule == RULE]
+def _described(store: Store, brand: str, episode: Episode) -> tuple[Alert, list[Match]]:
+    """Describe the episode, as the alert that told it already or as a new one (id 0).
+
+    What belongs to one story is the model's to say: an alert tells an episode if the two overlap.
+    """
+    told = [alert for alert in store.alerts.find(Filter(episode.starts, brands=(brand,))) if alert.rule == RULE]
+    told = [alert for alert in told if alert.starts <= episode.last_seen]
     told.sort(key=lambda alert: abs(alert.starts - episode.starts))
+    known = told[0] if told else None
     until = episode.last_seen + FIVE_MINUTES
     posts = list(store.mentions.every(Filter(episode.starts, until, (brand,), sentiments=("negative",))))
-    past = Filter(episode.starts - BACKGROUND, episode.starts, (brand,))
-    common = in_common(
-        [match.mention.text for match in posts],
-        (match.mention.text for match in store.mentions.every(past)),
-        leave_out=[brand],
-    )
+    if known and (known.last_seen, known.observed) == (episode.last_seen, episode.peak.observed):
+        common = known.in_common  # reading two weeks of posts again would find the same
+    else:
+        past = Filter(episode.starts - BACKGROUND, episode.starts, (brand,))
+        others = store.mentions.find(None, past, BACKGROUND_POSTS)
+        texts = [match.mention.text for match in posts]
+        common = in_common(texts, (match.mention.text for match in others), leave_out=[brand])
     peak = episode.peak
     alert = Alert(
-        id=told[0].id if told else 0,
+        id=known.id if known else 0,
         brand=brand,
         rule=RULE,
-        starts=min([episode.starts, *(alert.starts for alert in told[:1])]),
+        starts=episode.starts,
         last_seen=episode.last_seen,
         ends=episode.ends,
         severity=next(name for least, name in SEVERITIES if peak.score >= least),

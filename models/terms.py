@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-_WORD = re.compile(r"[^\W\d_][\w'’]+", re.UNICODE)
+_WORD = re.compile(r"(?<![\w'’])[^\W\d_][\w'’]{1,29}(?![\w'’])")  # longer ones are no words
 _NOISE = re.compile(r"https?://\S+|[@#]\w+")
 
 # Words that say nothing about a subject, whatever their number.

@@ -61,8 +61,14 @@ OLD = MAX_AGE + timedelta(minutes=5)
         pytest.param(told(Reason.WORSENED), alert(ended=True), Reason.RESOLVED, id="also after it got worse"),
         pytest.param(told(Reason.FIRST), alert(seen=OLD, ended=True), Reason.RESOLVED, id="however late"),
         pytest.param(told(Reason.RESOLVED), alert(ended=True), None, id="but once"),
-        pytest.param(told(Reason.RESOLVED), alert(12), None, id="a story that comes back is not told again"),
-        pytest.param(told(Reason.RESOLVED), alert(20), Reason.WORSENED, id="unless it is twice as bad"),
+        pytest.param(told(Reason.RESOLVED), alert(12), Reason.REOPENED, id="a story that comes back is told"),
+        pytest.param(told(Reason.PAST), alert(12), Reason.REOPENED, id="also if it was over when it was found"),
+        pytest.param(told(Reason.REOPENED), alert(12), None, id="once"),
+        pytest.param(told(Reason.FIRST, state="failed"), alert(ended=True), Reason.PAST, id="over before it arrived"),
+        pytest.param(told(Reason.FIRST, state="dead"), alert(), Reason.FIRST, id="given up, but it goes on"),
+        pytest.param(
+            told(Reason.FIRST, state="dead", ago=timedelta(minutes=5)), alert(), None, id="given up a moment ago"
+        ),
     ],
 )
 def test_a_channel_is_told_with_a_reason_or_not_at_all(

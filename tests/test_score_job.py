@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from db.buckets import Change
 from db.filters import Filter
 from db.records import NO_BRAND, Score
 from db.store import Store
@@ -90,7 +91,7 @@ def test_a_crash_keeps_scores_and_counts_together(store: Store, monkeypatch: pyt
     assert kept_counts(store.path) == set()
     assert rows(store.path, "SELECT * FROM scores") == []
     score(store, Keywords(), lambda: NOW)
-    assert store.buckets.unwatched(NOW + HOUR) == {"Acme": NOW}
+    assert store.buckets.unwatched(NOW + HOUR) == {"Acme": Change(NOW, 1)}
 
 
 def test_two_that_score_at_once_count_once(store: Store) -> None:

@@ -298,7 +298,8 @@ def test_what_cannot_be_rated_is_counted_apart(store: Store) -> None:
     judge(store)
     assert by(store) == {(None, "Acme"): (0, 1, 0, 1)}
     (unrated,) = [m for m in store.mentions.every(Filter()) if m.sentiment is None]
-    assert (unrated.stage, unrated.negative, unrated.model) == (None, None, "keywords-1")
+    assert (unrated.sentiment, unrated.negative, unrated.model) == (None, None, "keywords-1")
+    assert [match.id for match in store.mentions.find(None, Filter(stages=("none",)), 9)] == [unrated.id]
 
 
 # --- several at once ------------------------------------------------------------------------------------------------

@@ -282,3 +282,15 @@ def test_a_crash_while_an_alert_is_kept_leaves_all_of_it_for_the_next_look(
             look(store)
     assert everything(store) == [[], [], [], []]
     assert look(store)["opened"] == 1
+
+
+def test_spikes_some_27_hours_apart_are_alerts_of_their_own(store: Store) -> None:
+    starts = [BURST - number * 27 * HOUR for number in (3, 2, 1, 0)]
+    fill(store, *steady(per_day=240))
+    for number, start in enumerate(starts):
+        fill(store, *complaints(start, count=80, seed=number))
+        look(store, start + 8 * HOUR)
+    found = sorted(alert.starts for alert in alerts(store))
+    assert len(found) == len(starts)
+    assert all(abs(alert - start) < 2 * HOUR for alert, start in zip(found, starts, strict=True))
+    assert all(alert.ends for alert in alerts(store))

@@ -98,8 +98,11 @@ def make_filter(options: dict[str, Any]) -> Filter:
 
 def settle(chosen: Filter, app: App, store: Store) -> Filter:
     """Write brands and sources as they are stored, whatever their case, and refuse those that nobody knows."""
-    brands = {brand.name for brand in app.config.brands} | set(store.mentions.brands())
-    sources = {source.kind for source in app.config.sources} | set(store.mentions.counts_by_source())
+    brands, sources = set[str](), set[str]()
+    if chosen.brands:
+        brands = {brand.name for brand in app.config.brands} | set(store.mentions.brands())
+    if chosen.sources:
+        sources = {source.kind for source in app.config.sources} | set(store.mentions.counts_by_source())
     return replace(
         chosen,
         brands=tuple(_known(name, brands, "brand") for name in chosen.brands),
