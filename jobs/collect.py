@@ -81,6 +81,9 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
         with store.transaction():
             store.sources.succeeded(source.name, now)
     counts = {"fetched": fetched, "stored": total.stored, "known": total.known, "matched": total.matched}
+    passed_over = fetched - total.stored - total.known  # they name no brand, or were read before
+    if passed_over > 0:
+        counts["passed_over"] = passed_over
     return Outcome(counts, error, note)
 
 

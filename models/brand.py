@@ -23,5 +23,6 @@ def brands_named(mention: Mention, brands: Sequence[Brand]) -> list[str]:
 
 
 def _wrote(brand: Brand, mention: Mention) -> bool:
+    # Of posts from X only the author's number is known: there the search itself leaves out own accounts.
     account = brand.accounts.get(mention.source)
     return bool(account and mention.author and account.casefold() == mention.author.casefold())

@@ -148,5 +148,6 @@ def test_evaluate_stands_beside_vader(labelled: Path) -> None:
 
 def test_evaluate_measures_stages_where_they_are_labelled(folder: Path) -> None:
     (folder / "labelled.csv").write_text("text,stage\nwhere to buy,purchase\nawful,use\n")
-    (report,) = told("evaluate", "labelled.csv")
+    report, constant = told("evaluate", "labelled.csv")
+    assert constant["model"].startswith("always ")
     assert (report["task"], report["accuracy"]["value"]) == ("stage", 1.0)

@@ -50,7 +50,7 @@ def test_posts_that_name_a_brand_are_stored_and_others_are_not(store: Store) -> 
     )
     outcome = collect(store, source(Script({"all": [posts]})), [brand(), brand("Bolt")], NOW)
     assert outcome.error is None
-    assert outcome.counts == {"fetched": 5, "stored": 2, "known": 0, "matched": 2}
+    assert outcome.counts == {"fetched": 5, "stored": 2, "known": 0, "matched": 2, "passed_over": 3}
     assert [(m.mention.source_id, m.brand) for m in store.mentions.every(Filter())] == [("1", "Acme"), ("3", "Bolt")]
 
 

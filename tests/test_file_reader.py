@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -345,6 +346,30 @@ def test_a_file_that_cannot_be_read_makes_the_source_unavailable(tmp_path: Path)
     (tmp_path / "bad.csv").write_text("id,text\n")
     with pytest.raises(SourceUnavailable, match=r"bad\.csv: .*missing"):
         collect(tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_half_a_last_line_waits_until_the_file_has_been_quiet_for_a_minute(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"posts.{ending}"
+    first, last = (
+        f"{n},x,ann,2026-11-20,Acme is fine" if ending == "csv" else json.dumps(post(id=n, text="Acme is fine"))
+        for n in (1, 2)
+    )
+    whole = (f"{HEADER}\n" if ending == "csv" else "") + f"{first}\n{last}"
+
+    def written(text: str, ago: float) -> None:
+        path.write_text(text)
+        os.utime(path, times=(NOW.timestamp() - ago,) * 2)
+
+    written(whole[:-5], 1)
+    (cut,) = collect(path, "before")
+    assert ([m.source_id for m in cut.mentions], cut.cursor) == (["1"], None)
+    written(f"{whole}\n", 1)
+    (ended,) = collect(path, "before")
+    assert ([m.text for m in ended.mentions], ended.cursor is None) == (["Acme is fine"] * 2, False)
+    written(whole, 61)
+    (old,) = collect(path, "before")
+    assert ([m.text for m in old.mentions], old.cursor is None) == (["Acme is fine"] * 2, False)
 
 
 def test_the_kind_is_registered_with_its_options() -> None:

@@ -256,6 +256,23 @@ def test_a_fault_ends_in_one_line_and_the_next_run_goes_on(
     assert ids(run(source, now=NOW + timedelta(days=1))) == [wanted]
 
 
+def test_an_odd_post_is_left_out_and_told_without_its_text_but_a_page_of_them_is_refused(
+    reddit: FakeReddit, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = {"private": "words"}
+    reddit.submit("acme odd", at=minutes_ago(1), more={"title": None, "selftext": secret})
+    reddit.submit("acme odd", at=minutes_ago(2), more={"created_utc": None})
+    with pytest.raises(SourceUnavailable, match="cannot be read"):
+        run(collector(reddit))
+    good = reddit.submit("acme good", at=minutes_ago(3))
+    (batch,) = run(collector(reddit))
+    assert [mention.source_id for mention in batch.mentions] == [good]
+    assert batch.cursor == minutes_ago(3).isoformat()
+    told = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert [line.partition("read: ")[2] for line in told] == ["selftext, title", "created_utc"]
+    assert "private" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [

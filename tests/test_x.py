@@ -13,7 +13,7 @@ from monitor.collectors.x import Mark, XOptions, build, explain, register_collec
 from monitor.collectors.x_parse import Unreadable, read_mentions, read_page, time_of
 from monitor.plugins import Brand, CollectorKind
 from tests.fake_x import FakeX
-from tests.x_rig import MINUTE, PRICE, T0, TOKEN, Clock, Job, burst, collector, options
+from tests.x_rig import MINUTE, PRICE, T0, TOKEN, Clock, Job, Purse, burst, collector, options
 
 
 @pytest.fixture
@@ -205,6 +205,44 @@ def test_an_interruption_that_ends_in_time_after_an_old_cursor_keeps_the_gap(
     assert [gap.since for gap in job.gaps] == [clock.now - timedelta(days=30)]
 
 
+@pytest.mark.parametrize("snowflakes", [True, False])
+def test_the_rest_of_an_interrupted_run_that_grew_too_old_becomes_a_gap(
+    fake: FakeX, job: Job, clock: Clock, snowflakes: bool
+) -> None:
+    step = timedelta(days=6.9) / 450
+    for number in range(450):
+        fake.add("acme", clock.now - MINUTE - number * step, number=None if snowflakes else 1000 - number)
+    job.run(stop_after=4)
+    assert len(job.mentions) == 400
+    clock.now += timedelta(days=1)
+    new = fake.add("acme is back", clock.now - MINUTE, number=None if snowflakes else 2000)
+    job.run()
+    assert new in job.mentions
+    (gap,) = job.gaps
+    oldest = min(mention.created_at for mention in job.mentions.values())
+    assert gap.since is None
+    assert abs(gap.until - (oldest if snowflakes else T0)) < timedelta(milliseconds=2)
+    assert job.position.resume is None
+    job.run()
+    assert len(job.gaps) == 1
+
+
+def test_the_rest_of_an_interrupted_run_is_read_though_its_since_id_grew_too_old(
+    fake: FakeX, job: Job, clock: Clock
+) -> None:
+    posted = {fake.add("acme once", clock.now - MINUTE)}
+    for _ in range(6):
+        job.run()
+        clock.now += timedelta(days=1)
+    posted |= burst(fake, clock, 150)
+    job.run(stop_after=1)
+    clock.now += timedelta(days=1.5)
+    job.run()
+    assert 400 in [request.status for request in fake.requests]
+    assert job.mentions.keys() == posted
+    assert job.gaps == []
+
+
 # --- what a mention holds -------------------------------------------------------------------------------------------
 
 
@@ -252,6 +290,28 @@ def test_retweets_and_the_brands_own_posts_are_left_out(fake: FakeX, job: Job, c
     assert job.fetched == 2
 
 
+def test_what_an_own_account_writes_is_a_mention_of_nobody_but_what_a_competitor_writes_is(
+    fake: FakeX, clock: Clock
+) -> None:
+    brands = [
+        Brand("Acme", parse("acme"), accounts={"x": "acmecare"}),
+        Brand("Bolt", parse("bolt"), accounts={"x": "1234"}),
+        Brand("Rival", parse("rival"), own=False, accounts={"x": "rivalhelp"}),
+    ]
+    for account in ({"username": "acmecare"}, {"author_id": "1234"}, {"username": "rivalhelp"}, {"username": "ann"}):
+        fake.add(f"acme and bolt are better than rival, by {account}", clock.now - MINUTE, **account)
+    source = build(options(fake.url), brands)
+    found = {
+        brand.name: [
+            mention.text.partition("'")[2].split("'")[2]
+            for batch in source.collect(brand.name, Position(), Purse(), clock.now)
+            for mention in batch.mentions
+        ]
+        for brand in brands
+    }
+    assert found == {"Acme": ["ann", "rivalhelp"], "Bolt": ["ann", "rivalhelp"], "Rival": ["ann"]}
+
+
 def test_an_odd_post_among_good_ones_is_left_out_and_told_but_a_page_of_them_is_refused() -> None:
     odd = [{"id": "8"}, {"text": "no id"}, {"id": "x", "text": "acme"}, "acme", None]
     good = {"id": "9", "text": "acme", "public_metrics": [], "referenced_tweets": 4, "author_id": None, "lang": 7}
@@ -265,9 +325,10 @@ def test_an_odd_post_among_good_ones_is_left_out_and_told_but_a_page_of_them_is_
             read_page(answer)
 
 
-def test_no_user_is_asked_for_since_users_are_billed(fake: FakeX, job: Job) -> None:
+def test_only_what_is_read_is_asked_for_and_no_user_since_users_are_billed(fake: FakeX, job: Job) -> None:
     job.run()
     params = fake.requests[0].params
+    assert params["tweet.fields"] == "created_at,author_id,lang,public_metrics,referenced_tweets,note_tweet"
     assert "expansions" not in params
     assert "user.fields" not in params
     assert params["max_results"] == "100"
@@ -307,6 +368,7 @@ def test_explain_gives_the_query_of_every_brand() -> None:
     lines = explain(options("http://127.0.0.1:1"), brands)
     assert [line.partition(":")[0] for line in lines] == ["Acme", "Rival"]
     assert "-from:acmecare" in lines[0]
+    assert "-from:acmecare" in lines[1]
     assert list(build(options("http://127.0.0.1:1"), brands).streams()) == ["Acme", "Rival"]
 
 

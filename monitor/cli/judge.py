@@ -16,7 +16,7 @@ from db.errors import ConfigError, InputError
 from db.labels import SENTIMENTS, STAGES
 from db.records import Score
 from models.classifier import Classifier, Post
-from monitor import config, plugins
+from monitor import config, plugins, shapes
 from monitor.cli import output
 from monitor.cli.options import with_config, with_json
 
@@ -84,7 +84,7 @@ def evaluate(ctx: click.Context, file: Path, limit: int | None, as_json: bool, c
     if not reports:
         raise InputError(f"{file}: none of its posts has a label or a stage to measure against")
     if as_json:
-        output.print_json([output.report_json(*report) for report in reports])
+        output.print_json([shapes.report_json(*report) for report in reports])
     else:
         for report in reports:
             output.print_report(*report)
@@ -167,7 +167,9 @@ def _measured(classifier: Classifier, examples: Sequence["Example"]) -> list[tup
     staged = [(e, s) for e, s in zip(examples, scores, strict=True) if e.stage != UNLABELLED]
     if staged:
         labels = [STAGES[example.stage] for example, _ in staged]
+        usual = max(STAGES, key=labels.count)  # what a model must beat that reads nothing
         reports.append(("stage", classifier.name, measure(labels, [score.stage for _, score in staged], STAGES)))
+        reports.append(("stage", f'always "{usual}"', measure(labels, [usual] * len(labels), STAGES)))
     return reports
 
 

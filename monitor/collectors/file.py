@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 REQUIRED = ("id", "source", "author", "created_at", "text")
 OPTIONAL = ("url", "brand", "in_reply_to", "followers", "likes", "reposts", "replies", "language")
 BATCH = 500
+SETTLED = timedelta(minutes=1)  # a file that changed since may still be being written
 LONGEST_LINE = 16 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
@@ -278,6 +279,24 @@ class FileOptions(BaseModel, extra="forbid"):
     path: Path  # relative to the configuration
 
 
+class _WholeLines:
+    """The lines of a file, without half a line at the end of one that is still being written."""
+
+    def __init__(self, file: BinaryIO, now: datetime) -> None:
+        self._file, self._now = file, now
+        self.unfinished = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for line in _lines(self._file):
+            if line.endswith(b"\n") or len(line) == LONGEST_LINE or self._settled():
+                yield line
+            else:
+                self.unfinished = True
+
+    def _settled(self) -> bool:
+        return os.fstat(self._file.fileno()).st_mtime < (self._now - SETTLED).timestamp()
+
+
 class FileCollector:
     """Reads the whole file whenever it has changed; what is known already is not stored again."""
 
@@ -289,7 +308,6 @@ class FileCollector:
 
     def collect(self, stream: str, position: Position, meter: Meter, now: datetime) -> Iterator[Batch]:
         try:
-            # A file that is still being written ends in half a line; it changes again, so that line is read next time.
             if not stat.S_ISREG(os.stat(self._path).st_mode):
                 raise SourceUnavailable(f"{self._path} is not a file")
             with open(self._path, "rb") as file:
@@ -309,7 +327,8 @@ class FileCollector:
         file.seek(0)
         mentions: list[Mention] = []
         seen = rejected = 0
-        for row in read(file, format, now):
+        lines = _WholeLines(file, now)
+        for row in read(lines, format, now):
             seen += 1
             if isinstance(row, Row):
                 mentions.append(row.mention)
@@ -322,7 +341,8 @@ class FileCollector:
                 mentions, seen = [], 0
         if rejected > 1:
             log.warning("%s: %d lines left out in all; sentimon import lists them", self._path, rejected)
-        yield Batch(tuple(mentions), cursor=version, fetched=seen)
+        # Unfinished, the file is read again at the next run, even if it is complete by now and changes no more.
+        yield Batch(tuple(mentions), cursor=None if lines.unfinished else version, fetched=seen)
 
 
 def _build(options: FileOptions, brands: Sequence[Brand]) -> FileCollector:

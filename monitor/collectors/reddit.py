@@ -1,5 +1,6 @@
 """Reddit by praw: a search for each brand and all comments of the watched subreddits, newest first."""
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, SecretStr, ValidationError
 
 from db.errors import CollectorError, InputError, NotAuthorised, RateLimited, SourceUnavailable
 from db.records import Batch, Gap, Mention, Position, Reach
@@ -19,6 +20,8 @@ from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
 if TYPE_CHECKING:
     import praw
     import requests
+
+log = logging.getLogger(__name__)
 
 PAGE = 100  # the most that Reddit sends at once
 CUT_SHORT = 200  # a listing that ends after this many posts may have been cut: about 1,000, in searches at times 250
@@ -94,11 +97,26 @@ class _Thing(BaseModel):
 
 
 class _Page(BaseModel):
-    children: list[_Thing]
+    children: list[object]
     after: str | None = None
 
     def posts(self) -> list[_Post]:
-        return [_Post.model_validate(thing.data) for thing in self.children if thing.kind in ("t1", "t3")]
+        """The posts that can be read: one odd post must not stop the stream for ever. A page of them is refused."""
+        posts: list[_Post] = []
+        odd: list[ValidationError] = []
+        for child in self.children:
+            try:
+                thing = _Thing.model_validate(child)
+                if thing.kind in ("t1", "t3"):
+                    posts.append(_Post.model_validate(thing.data))
+            except ValidationError as error:
+                odd.append(error)
+        if odd and not posts:
+            raise odd[0]
+        for why in odd:  # told by the fields only: the error's own text quotes the post
+            fields = ", ".join(sorted({".".join(map(str, each["loc"])) or "all of it" for each in why.errors()}))
+            log.warning("Reddit: a post is left out, it cannot be read: %s", fields)
+        return posts
 
 
 class _Answer(BaseModel):

@@ -15,7 +15,7 @@ from db.errors import SourceUnavailable
 from db.records import Batch, Gap, Position
 from jobs.collector import Collector, Meter
 from monitor.collectors.dialects import x_query
-from monitor.collectors.x_parse import read_mentions
+from monitor.collectors.x_parse import read_mentions, time_of
 from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class XCollector:
 
     def _read(self, api: "Api", stream: str, span: Span, now: datetime) -> Iterator[Batch]:
         """Page from the newest post of the span to its oldest; the cursor moves with the last page only."""
-        from monitor.collectors.x_api import SinceTooOld
+        from monitor.collectors.x_api import IdTooOld
 
         floor = now - WINDOW
         begun = span.begun or now
@@ -143,9 +143,16 @@ class XCollector:
         while True:
             try:
                 page = api.search(self._queries[stream], since, span.until_id, start, token)
-            except SinceTooOld:  # no post for a week, though all was read: it goes on by time
-                since, start = None, floor if read is None else max(read - LATE, floor)
-                page = api.search(self._queries[stream], since, span.until_id, start, token)
+            except IdTooOld:
+                if since is not None:  # no post for a week, though all was read: it goes on by time
+                    since, start = None, floor if read is None else max(read - LATE, floor)
+                    continue
+                if oldest is None or span.until_id is None:
+                    raise
+                reason = "interrupted, and the rest is older than the 7 days that X's recent search covers"
+                gap = Gap(read, _rest_reaches(oldest, read, begun), reason)
+                yield Batch((), cursor=Mark(newest, begun).to_json(), gap=gap)
+                return
             for error in page.errors:
                 log.warning("X left something out of the search for %s: %s", stream, error)
             mentions = list(read_mentions(page, now))
@@ -175,6 +182,12 @@ def _rest(stream: str, position: Position) -> Span | None:
         return None
 
 
+def _rest_reaches(oldest: int, read: datetime | None, begun: datetime) -> datetime:
+    """Up to when an interrupted run left posts unread; `begun` where the id of the oldest post read tells no time."""
+    made = time_of(oldest)
+    return made if (read or begun - WINDOW - LATE) <= made <= begun else begun
+
+
 def _text(number: int | None) -> str | None:
     return None if number is None else str(number)
 
@@ -184,8 +197,16 @@ def _number(text: str | None) -> int | None:
 
 
 def _queries(brands: Sequence[Brand]) -> dict[str, str]:
-    """Each brand's search; the brand's own account is left out."""
-    return {brand.name: x_query(brand.query, [a for a in [brand.accounts.get("x")] if a]) for brand in brands}
+    """Each brand's search, without posts of its own account and of every own brand's.
+
+    X names authors by number, so a post of such an account that a competitor's search brought could not be told later.
+    """
+    ours = [brand.accounts.get("x") for brand in brands if brand.own]
+    searches = {}
+    for brand in brands:
+        accounts = dict.fromkeys(account for account in [brand.accounts.get("x"), *ours] if account)
+        searches[brand.name] = x_query(brand.query, list(accounts))
+    return searches
 
 
 def build(options: XOptions, brands: Sequence[Brand]) -> Collector:

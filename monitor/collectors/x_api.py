@@ -27,17 +27,7 @@ log = logging.getLogger(__name__)
 
 HOST = "https://api.twitter.com"  # fixed in tweepy
 FEWEST, MOST = 10, 100  # what X takes for max_results
-FIELDS = [
-    "created_at",
-    "author_id",
-    "conversation_id",
-    "lang",
-    "public_metrics",
-    "referenced_tweets",
-    "in_reply_to_user_id",
-    "note_tweet",
-    "edit_history_tweet_ids",
-]
+FIELDS = ["created_at", "author_id", "lang", "public_metrics", "referenced_tweets", "note_tweet"]
 WAIT = timedelta(minutes=15)  # X's rate limits are per quarter of an hour
 
 
@@ -61,8 +51,8 @@ class Transport(HTTPAdapter):
         return super().send(request, *args, **options)
 
 
-class SinceTooOld(SourceUnavailable):
-    """X searches only posts newer than a post of the last seven days."""
+class IdTooOld(SourceUnavailable):
+    """X takes only a since_id and an until_id of the last seven days."""
 
 
 class Api:
@@ -146,8 +136,8 @@ class Api:
         if status == 429:
             again = _reset(response, self._now)
             raise RateLimited(f"X asks to wait until {again:%Y-%m-%d %H:%M:%S} UTC (429): {reason}", again)
-        if status == 400 and "since_id" in str(body):
-            raise SinceTooOld(f"X refuses the since_id (400): {reason}")
+        if status == 400 and any(name in str(body) for name in ("since_id", "until_id")):
+            raise IdTooOld(f"X refuses the since_id or until_id (400): {reason}")
         if status == 400:
             raise SourceUnavailable(f"X refuses the search (400): {reason}; change the brand's query")
         raise SourceUnavailable(f"X answered {status}: {reason}; the next run tries again")
