@@ -1,10 +1,9 @@
 """Judging posts: what a classifier is, how one is loaded by name, and what every one of them does alike."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,21 +47,11 @@ class Reading:
 Reader = Callable[[list[str], list[str | None]], list[Reading]]
 
 
-def load(
-    name: str,
-    labels: Mapping[str, str] | None = None,
-    languages: Sequence[str] | None = None,
-    threads: int | None = None,
-) -> Classifier:
+def load(name: str, labels: Mapping[str, str] | None = None, languages: Sequence[str] | None = None) -> Classifier:
     """Load "bundled", the folder of a model, or a sequence-classification model of the Hugging Face hub.
 
     `languages` None means English for the bundled kind of model and any language for another.
-    `threads` None leaves torch's own default.
     """
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
     rated = known(frozenset(languages)) if languages is not None else None
     if name == "bundled" or is_mention_model(Path(name)):
         return BundledClassifier(BUNDLED if name == "bundled" else Path(name), rated or ENGLISH)
@@ -115,13 +104,6 @@ class BundledClassifier:
             logits = self._model(**encode(self._tokenizer, texts, brands))
             sentiments, stages = logits.sentiment.softmax(-1).tolist(), logits.stage.softmax(-1).tolist()
         return [Reading(*pair) for pair in zip(sentiments, stages, strict=True)]
-
-
-def score_stream(posts: Iterable[Post], classifier: Classifier, batch: int = 256) -> Iterator[Score]:
-    """Score any number of posts in constant memory."""
-    rest = iter(posts)
-    while chunk := list(islice(rest, batch)):
-        yield from classifier.score(chunk)
 
 
 def judge(posts: Sequence[Post], model: str, languages: Set[str] | None, read: Reader) -> list[Score]:

@@ -7,7 +7,7 @@ from typing import Any
 from db.filters import Filter
 from db.store import Store
 from db.times import to_text, to_text_or_none
-from jobs.schedule import describe
+from jobs.schedule import describe, last_reads
 from monitor.config import Config
 
 GAPS_SHOWN = 10
@@ -19,12 +19,14 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
     posts, matches = store.mentions.counts()
     runs = sorted(store.runs.latest(), key=lambda run: (PIPELINE.index(run.job), run.source or ""))
     last = {(run.job, run.source): run for run in runs}
+    reads = last_reads(store)
     states = {state.name: state for state in store.sources.states()}
     month = now.strftime("%Y-%m")
     sources = []
     for source in config.sources:
-        state, run = states.get(source.name), last.get(("collect", source.name))
-        due = run.started_at + source.every if run else now
+        state, run, read_at = states.get(source.name), last.get(("collect", source.name)), reads.get(source.name)
+        due = read_at + source.every if read_at else now
+        error = run.error if run else state and state.last_error
         if state and state.not_before:
             due = max(due, state.not_before)
         paused = state.paused if state else None
@@ -33,9 +35,9 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
             {
                 "name": source.name,
                 "kind": source.kind,
-                "last_run": to_text_or_none(run.started_at if run else None),
+                "last_run": to_text_or_none(read_at),
                 "last_ok": to_text_or_none(state.last_ok_at if state else None),
-                "last_error": f"not configured: {'; '.join(source.missing)}" if source.missing else run and run.error,
+                "last_error": f"not configured: {'; '.join(source.missing)}" if source.missing else error,
                 "paused": paused,
                 "next_run": None if paused or source.missing else to_text(max(due, now)),
                 "spent_this_month": str(spent),

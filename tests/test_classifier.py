@@ -1,7 +1,5 @@
 """Scoring posts with the bundled kind of model and with a Hugging Face model."""
 
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from db.errors import InputError
 from db.labels import SENTIMENTS, STAGES
 from db.records import Score
 from models import classifier as module
-from models.classifier import BUNDLED, Classifier, Post, load, score_stream
+from models.classifier import BUNDLED, Classifier, Post, load
 from models.huggingface import map_labels
 from tests.tiny_model import tiny_classifier, tiny_mention_model
 
@@ -122,21 +120,6 @@ def test_languages_can_be_chosen(folders: Path) -> None:
     assert [(score.rated, score.language) for score in scores] == [(True, "es"), (False, "en")]
     with pytest.raises(InputError, match="klingon"):
         load(str(folders / "tiny"), languages=["klingon"])
-
-
-def test_a_stream_is_scored_in_order_without_reading_ahead(tiny: Classifier) -> None:
-    taken = 0
-
-    def endless() -> Iterator[Post]:
-        nonlocal taken
-        while True:
-            taken += 1
-            yield POSTS[taken % len(POSTS)]
-
-    scores = list(islice(score_stream(endless(), tiny, batch=4), 6))
-    assert taken == 8
-    expected = tiny.score([POSTS[n % len(POSTS)] for n in range(1, 7)])
-    assert [score.sentiment for score in scores] == [score.sentiment for score in expected]
 
 
 def test_weights_that_are_missing_or_broken_are_an_error_of_one_line(

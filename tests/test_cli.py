@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from monitor.cli import COMMANDS, main, output
+from monitor import shapes
+from monitor.cli import COMMANDS, main
 from monitor.cli.tour import TOUR
 from tests.cli_rig import (
     BUNDLED,
@@ -172,6 +173,15 @@ def test_brands_come_from_the_row_then_the_option_then_the_text(folder: Path) ->
     assert found == {"Initech": 1, "Globex": 1, "Acme": 2, "(none)": 1}
 
 
+def test_a_brand_that_the_configuration_lacks_is_taken_and_told(folder: Path) -> None:
+    (folder / "posts.jsonl").write_text(jsonl(post(1)))
+    said(sentimon("import", "posts.jsonl"))
+    again = sentimon("import", "posts.jsonl", "--brand", "Acne")
+    assert "0 posts added, 1 known already" in again.stdout
+    assert "1 that were known are now counted for another brand as well" in again.stdout
+    assert "no brand 'Acne': counted under that name; did you mean Acme?" in again.stderr
+
+
 # --- export -----------------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +215,7 @@ def test_an_export_can_be_imported_elsewhere(folder: Path) -> None:
 
 def test_an_export_of_nothing_still_has_a_header(folder: Path) -> None:
     (header,) = said(sentimon("export")).splitlines()
-    assert header.split(",") == list(output.MATCH_KEYS)
+    assert header.split(",") == list(shapes.MATCH_KEYS)
 
 
 # --- questions --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import urllib.request
@@ -50,6 +51,17 @@ class Slow(Keywords):
             sum(range(10_000))
 classifier.load = lambda *_, **__: Slow()
 unused =""",
+)
+# And besides, a page that takes minutes.
+HELD = BUSY.replace(
+    "from monitor.cli",
+    """
+def hold(*_):
+    pathlib.Path('held').touch()
+    time.sleep(120)
+from monitor.web import app
+app.take_status = hold
+from monitor.cli""",
 )
 
 
@@ -137,7 +149,8 @@ def test_a_job_that_fails_fails_the_run_but_not_the_jobs_after_it(folder: Path) 
 
 def test_sigterm_ends_an_idle_run_at_once(folder: Path, running: Running) -> None:
     running.started()
-    assert running.end() < TEN
+    assert wait_until(20, lambda: "INFO jobs.schedule: score: 20 rated" in running.err)
+    assert running.end() < TEN / 2
     assert running.process.returncode == 0
     assert running.out.splitlines()[-1] == "stopped"
     assert "Traceback" not in running.err
@@ -175,12 +188,26 @@ def test_sigterm_ends_a_run_that_is_busy_scoring(folder: Path) -> None:
     assert "score: 20 rated" in said(sentimon("run", "--once"))
 
 
+def test_a_busy_job_and_a_page_in_flight_together_end_within_ten_seconds(folder: Path) -> None:
+    said(sentimon("run", "--once", "--job", "collect"))
+    process = Running(folder, HELD)
+    process.started()
+    (host, port) = re.findall(r"http://([\d.]+):(\d+)", process.out)[0]
+    with socket.create_connection((host, int(port)), timeout=10) as visitor:
+        visitor.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert wait_until(30, lambda: (folder / "busy").exists() and (folder / "held").exists()), process.err
+        assert process.end() < TEN
+    assert process.process.returncode == 0
+    assert process.out.splitlines()[-1].startswith("stopped; ")
+    counts(folder / "posts.db")
+
+
 def test_two_runs_on_one_database_are_refused(folder: Path, running: Running) -> None:
     running.started()
     for args in (["run", "--once"], ["run", "--port", "0"]):
         line = complaint(sentimon(*args), 1)
         assert line.endswith("posts.db.lock: `sentimon run` is at work on this database already; stop it first")
-    assert "20 posts stored" in said(sentimon("status")) or "0 posts stored" in said(sentimon("status"))
+    assert wait_until(20, lambda: said(sentimon("status")).startswith("20 posts stored"))  # questions are answered
     running.end(signal.SIGKILL)
     assert wait_until(5, lambda: sentimon("run", "--once").exit_code == 0)  # the lock goes with its process
 

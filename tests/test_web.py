@@ -5,7 +5,7 @@ import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from json import loads
 from pathlib import Path
@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 
+from db.filters import Filter
 from db.records import Coverage
 from db.store import Store
+from db.times import to_text
 from monitor import config, plugins
+from monitor.status import status_lines, take_status
 from monitor.web.server import Server
 from tests.cli_rig import NOW, configure, jsonl, post, said, sentimon
-from tests.support import HOUR, Keywords
+from tests.support import DAY, HOUR, Keywords
 
 EVIL = '<script>alert(1)</script> "><img src=x onerror=alert(1)> {{ 7 * 7 }} javascript:alert(1) awful acme'
 
@@ -65,6 +68,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
     monkeypatch.setattr("models.classifier.load", lambda *_, **__: Keywords())
+    monkeypatch.setattr("monitor.web.app.utc_now", lambda: NOW + HOUR)  # alerts are shown for a month
     configure(tmp_path, '[[sources]]\nkind = "file"\nname = "feed"\npath = "feed.jsonl"\n[web]\nport = 0')
     return tmp_path
 
@@ -75,6 +79,11 @@ def url(folder: Path) -> Iterator[str]:
     server.start()
     yield server.url
     server.stop()
+
+
+def minute(time: str) -> str:
+    """A time of the twin as the page shows it."""
+    return time[:16].replace("T", " ")
 
 
 def spike(folder: Path) -> None:
@@ -99,12 +108,17 @@ def test_page_and_twin_carry_the_same_facts(folder: Path, url: str) -> None:
     assert f"{status['waiting_for_answer']} for an answer" in page.words
     (alert,) = twin["alerts"]
     assert alert["summary"] in page.words
-    assert alert["starts"][:16].replace("T", " ") in page.words
-    assert f"over at {alert['ends']}" in page.words
+    assert f"since {minute(alert['starts'])}, over at {minute(alert['ends'])}; {alert['post_count']} neg" in page.words
     assert status["open_alerts"] == []
     assert len(twin["queue"]) == min(status["waiting_for_answer"], 50) > 20
     for case in twin["queue"]:
-        for fact in (case["created_at"], case["brand"], case["source"], case["author"], " ".join(case["text"].split())):
+        for fact in (
+            minute(case["created_at"]),
+            case["brand"],
+            case["source"],
+            case["author"],
+            " ".join(case["text"].split()),
+        ):
             assert fact in page.words
     for brand in twin["brands"]:
         counts = [str(brand[key]) for key in ("mentions", "negative", "neutral", "positive", "not_rated")]
@@ -121,7 +135,9 @@ def test_page_and_twin_carry_the_same_facts(folder: Path, url: str) -> None:
 def test_the_twin_says_what_the_command_says(folder: Path, url: str) -> None:
     spike(folder)
     twin = loads(get(f"{url}/status.json").text)
-    assert twin["alerts"] == loads(said(sentimon("alerts", "--json")))
+    (shown,), (alert,) = twin["alerts"], loads(said(sentimon("alerts", "--json")))
+    assert shown == alert | {"posts": alert["posts"][:20]}
+    assert shown["post_count"] == len(alert["posts"]) > 20
     assert twin["queue"] == loads(said(sentimon("queue", "--json", "--limit", "50")))
     assert twin["brands"] == loads(said(sentimon("trends", "--by", "brand", "--json")))
     command = loads(said(sentimon("status", "--json")))
@@ -129,6 +145,30 @@ def test_the_twin_says_what_the_command_says(folder: Path, url: str) -> None:
     assert {key: value for key, value in twin["status"].items() if key not in moving} == {
         key: value for key, value in command.items() if key not in moving
     }
+
+
+def test_alerts_older_than_a_month_are_left_to_the_command(
+    folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spike(folder)
+    for later, shown in ((29 * DAY, 1), (31 * DAY, 0)):
+        monkeypatch.setattr("monitor.web.app.utc_now", lambda later=later: NOW + later)
+        assert len(loads(get(f"{url}/status.json").text)["alerts"]) == shown
+    assert "None in the last 30 days." in Page(get(f"{url}/").text).words
+    assert len(loads(said(sentimon("alerts", "--json")))) == 1
+
+
+def test_a_page_shows_at_most_fifty_alerts_the_newest_first(folder: Path, url: str) -> None:
+    spike(folder)
+    with Store(folder / "posts.db") as store:
+        (alert,) = store.alerts.find(Filter())
+        with store.transaction():
+            for number in range(1, 61):
+                store.alerts.save(replace(alert, id=0, starts=alert.starts - number * HOUR), [])
+    shown = loads(get(f"{url}/status.json").text)["alerts"]
+    assert len(shown) == 50
+    assert shown[0]["id"] == alert.id
+    assert [each["starts"] for each in shown] == sorted((each["starts"] for each in shown), reverse=True)
 
 
 def test_hostile_text_stays_text(folder: Path, url: str) -> None:
@@ -217,3 +257,15 @@ def test_the_page_is_written_for_everybody(url: str) -> None:
     page = Page(text)
     assert {"title", "h1", "h2", "th"} <= page.tags
     assert "all times are UTC" in page.words
+
+
+def test_a_source_is_remembered_longer_than_its_runs(folder: Path) -> None:
+    with Store(folder / "posts.db") as store:
+        store.sources.configured("feed", "file", "1")
+        store.sources.succeeded("feed", NOW - 6 * DAY)
+        (configured,) = (settings := config.load(folder / "sentimon.toml", plugins.load())).sources
+        weekly = replace(settings, sources=[replace(configured, every=7 * DAY)])
+        taken = take_status(weekly, store, NOW)
+    (source,) = taken["sources"]
+    assert (source["last_run"], source["next_run"]) == (to_text(NOW - 6 * DAY), to_text(NOW + DAY))
+    assert not [line for line in status_lines(taken) if "not read yet" in line]

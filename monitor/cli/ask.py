@@ -10,6 +10,7 @@ from db.filters import Filter
 from db.labels import SENTIMENTS
 from db.records import Match
 from db.trends import KEYS
+from monitor import shapes
 from monitor.cli import output
 from monitor.cli.options import Words, make_filter, open_app, settle, with_config, with_filter, with_json
 
@@ -32,7 +33,7 @@ def trends(keys: tuple[str, ...], as_json: bool, config_path: Path | None, **opt
         found = store.trends.by(keys or ("day",), settle(chosen, app, store))
         waiting = store.mentions.pending_count()
     if as_json:
-        output.print_json([output.trend_json(trend) for trend in found])
+        output.print_json([shapes.trend_json(trend) for trend in found])
     elif not found:
         click.echo(
             "No scored posts here." + (f" {waiting} wait: `sentimon run --once` scores them." if waiting else "")
@@ -72,14 +73,14 @@ def alerts(as_json: bool, config_path: Path | None, **options: Any) -> None:
     if chosen.sources or chosen.stages:
         found = [(alert, posts) for alert, posts in found if any(_among(post, chosen) for post in posts)]
     if as_json:
-        output.print_json([output.alert_json(alert, posts) for alert, posts in found])
+        output.print_json([shapes.alert_json(alert, posts) for alert, posts in found])
         return
     if not found:
         click.echo("No alerts.")
     for alert, posts in found:
-        until = f"over at {output.local(alert.ends)}" if alert.ends else "going on"
+        until = f"over at {output.utc(alert.ends)}" if alert.ends else "going on"
         click.secho(output.printable(f"{alert.severity.upper()}  {alert.summary}"), bold=True)
-        click.echo(f"  since {output.local(alert.starts)} UTC, {until}; probability by chance {alert.probability:.1g}")
+        click.echo(f"  since {output.utc(alert.starts)} UTC, {until}; probability by chance {alert.probability:.1g}")
         if alert.in_common:
             click.echo(output.printable(f"  in common: {', '.join(alert.in_common)}"))
         brand = output.printable(shlex.quote(alert.brand))
@@ -111,14 +112,14 @@ def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -
         cases = store.cases.waiting(chosen, min(limit, MOST))
         total = store.cases.count(chosen)
     if as_json:
-        output.print_json([output.case_json(case) for case in cases])
+        output.print_json([shapes.case_json(case) for case in cases])
         return
     if not cases:
         click.echo("Nothing waits for an answer.")
         return
     rows = [
         [
-            output.local(case.match.mention.created_at),
+            output.utc(case.match.mention.created_at),
             case.match.brand,
             case.match.mention.source,
             case.match.mention.author or "-",
@@ -153,14 +154,14 @@ def mentions(
     with app.store() as store:
         found = store.mentions.find(text, settle(chosen, app, store), min(limit, MOST))
     if as_json:
-        output.print_json([output.match_json(match) for match in found])
+        output.print_json([shapes.match_json(match) for match in found])
         return
     if not found:
         click.echo("No posts found.")
         return
     rows = [
         [
-            output.local(match.mention.created_at),
+            output.utc(match.mention.created_at),
             match.brand,
             match.mention.source,
             match.mention.author or "-",

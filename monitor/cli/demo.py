@@ -99,7 +99,7 @@ def _tell(store: Store) -> None:
     for alert in store.alerts.find(everything):
         click.secho(output.printable(f"{alert.severity.upper()}  {alert.summary}"), bold=True)
         click.echo(f"  in common: {', '.join(alert.in_common)}")
-        click.echo(f"  {output.local(alert.starts)} to {output.local(alert.last_seen)} UTC")
+        click.echo(f"  {output.utc(alert.starts)} to {output.utc(alert.last_seen)} UTC")
     cases = store.cases.waiting(everything, ANSWERS_SHOWN)
     rows = [
         [c.match.mention.source, c.match.mention.author, c.match.stage, output.shorten(c.match.mention.text, 110)]

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from db.errors import InputError
-from db.records import Alert, Case, Match
-from db.times import to_text, to_text_or_none
-from db.trends import Trend
+from monitor.shapes import measures
 
 if TYPE_CHECKING:
-    from models.evaluate import Measure, Report
+    from models.evaluate import Report
 
 
 def print_json(value: Any) -> None:
@@ -67,32 +65,9 @@ def print_report(task: str, model: str, report: "Report") -> None:
     print_table(
         f"{task}, {model}: {report.posts} posts, {report.coverage:.1%} rated", ["label", *numbers], rows, numbers
     )
-    for name, measure in _measures(report).items():
+    for name, measure in measures(report).items():
         click.echo(f"{name:<13}{measure.value:.3f}  (95 %: {measure.low:.3f} to {measure.high:.3f})")
     click.echo()
-
-
-def report_json(task: str, model: str, report: "Report") -> dict[str, Any]:
-    """Write how well a model did for programs."""
-    return {
-        "task": task,
-        "model": model,
-        "posts": report.posts,
-        "coverage": report.coverage,
-        **{
-            name.replace(" ", "_").lower(): {"value": m.value, "low": m.low, "high": m.high}
-            for name, m in _measures(report).items()
-        },
-        "labels": {
-            c.label: {"precision": c.precision, "recall": c.recall, "f1": c.f1, "posts": c.support}
-            for c in report.labels
-        },
-        "confusion": [list(row) for row in report.confusion],
-    }
-
-
-def _measures(report: "Report") -> dict[str, "Measure"]:
-    return {"macro recall": report.macro_recall, "macro F1": report.macro_f1, "accuracy": report.accuracy}
 
 
 def printable(text: str) -> str:
@@ -106,102 +81,6 @@ def shorten(text: str, longest: int = 100) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def local(time: datetime | None) -> str:
-    """Write a time for people; all times are UTC."""
+def utc(time: datetime | None) -> str:
+    """Write a time to the minute, in UTC as all of them."""
     return "-" if time is None else f"{time:%Y-%m-%d %H:%M}"
-
-
-def percent(share: float) -> str:
-    """Write a share."""
-    return f"{share:.0%}"
-
-
-MATCH_KEYS = (
-    "id",
-    "source",
-    "author",
-    "created_at",
-    "text",
-    "url",
-    "in_reply_to",
-    "brand",
-    "sentiment",
-    "stage",
-    "rated",
-    "negative_probability",
-    "model",
-    "followers",
-    "likes",
-    "reposts",
-    "replies",
-)  # of match_json: an export of no posts has a header too
-
-
-def match_json(match: Match) -> dict[str, Any]:
-    """Write a matched post for programs."""
-    mention = match.mention
-    return {
-        "id": mention.source_id,
-        "source": mention.source,
-        "author": mention.author,
-        "created_at": to_text(mention.created_at),
-        "text": mention.text,
-        "url": mention.url,
-        "in_reply_to": mention.in_reply_to,
-        "brand": match.brand,
-        "sentiment": match.sentiment,
-        "stage": match.stage,
-        "rated": None if match.model is None else match.sentiment is not None,
-        "negative_probability": match.negative,
-        "model": match.model,
-        "followers": mention.reach.followers,
-        "likes": mention.reach.likes,
-        "reposts": mention.reach.reposts,
-        "replies": mention.reach.replies,
-    }
-
-
-def trend_json(trend: Trend) -> dict[str, Any]:
-    """Write counts for programs."""
-    return {
-        "bucket": trend.bucket,
-        "brand": trend.brand,
-        **trend.keys,
-        "mentions": trend.mentions,
-        "negative": trend.negative,
-        "neutral": trend.neutral,
-        "positive": trend.positive,
-        "not_rated": trend.not_rated,
-        "net_sentiment": trend.net_sentiment,
-    }
-
-
-def alert_json(alert: Alert, posts: Sequence[Match]) -> dict[str, Any]:
-    """Write an alert for programs, with the ids of its posts."""
-    return {
-        "id": alert.id,
-        "brand": alert.brand,
-        "rule": alert.rule,
-        "severity": alert.severity,
-        "starts": to_text(alert.starts),
-        "last_seen": to_text(alert.last_seen),
-        "ends": to_text_or_none(alert.ends),
-        "observed": alert.observed,
-        "expected": alert.expected,
-        "factor": alert.factor,
-        "probability": alert.probability,
-        "window_minutes": alert.window_minutes,
-        "mentions": alert.mentions,
-        "share": alert.share,
-        "usual_share": alert.usual_share,
-        "summary": alert.summary,
-        "in_common": list(alert.in_common),
-        "posts": [{"source": post.mention.source, "id": post.mention.source_id} for post in posts],
-    }
-
-
-def case_json(case: Case) -> dict[str, Any]:
-    """Write a post that waits for an answer for programs."""
-    return {"case": case.id, "state": case.state, "reason": case.reason, "alert": case.alert_id} | match_json(
-        case.match
-    )

@@ -1,6 +1,7 @@
 """Posts in and out: import and export."""
 
 import csv
+import difflib
 import io
 import json
 import sys
@@ -13,6 +14,7 @@ import click
 
 from db.errors import InputError
 from db.records import Mention
+from monitor import shapes
 from monitor.cli import output
 from monitor.cli.options import Words, make_filter, open_app, with_config, with_filter
 
@@ -64,13 +66,20 @@ def import_file(
                     rejected.add(row.line, row.reason, row.raw)
 
         added = ingest(store, posts(), app.config.brands)
+        names = [each.name for each in app.config.brands]
         waiting = store.mentions.pending_count()
     good = added.stored + added.known
     click.echo(f"{added.stored} posts added, {added.known} known already, {rejected.count} rows rejected")
+    if added.known and added.matched > added.stored:
+        click.echo(f"{added.matched - added.stored} that were known are now counted for another brand as well")
     if rejected.count:
         for reason in rejected.shown:
             click.echo(f"sentimon: {file}: {reason}", err=True)
         click.echo(f"sentimon: {file}: {rejected.count} rows rejected, written to {rejected.path}", err=True)
+    if brand and brand.casefold() not in {name.casefold() for name in names}:
+        near = difflib.get_close_matches(brand, names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        click.echo(f"sentimon: {app.config.path.name} has no brand {brand!r}: counted under that name{hint}", err=True)
     if waiting:
         click.echo(f"{waiting} wait for a score: `sentimon run --once` scores them")
     if rejected.count and not good:
@@ -148,7 +157,7 @@ def export(kind: str, path: Path | None, config_path: Path | None, **options: An
     """
     chosen = make_filter(options)
     with open_app(config_path).store() as store:
-        rows = (output.match_json(match) for match in store.mentions.every(chosen))
+        rows = (shapes.match_json(match) for match in store.mentions.every(chosen))
         write = _write_jsonl if kind == "jsonl" else _write_csv
         if path is None:
             write(rows, sys.stdout)
@@ -166,7 +175,7 @@ def _write_jsonl(rows: Iterable[Mapping[str, Any]], target: TextIO) -> None:
 
 
 def _write_csv(rows: Iterable[Mapping[str, Any]], target: TextIO) -> None:
-    writer = csv.DictWriter(target, fieldnames=output.MATCH_KEYS)
+    writer = csv.DictWriter(target, fieldnames=shapes.MATCH_KEYS)
     writer.writeheader()
     for row in rows:
         writer.writerow({key: _defused(value) for key, value in row.items()})

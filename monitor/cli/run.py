@@ -7,7 +7,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from db.errors import InputError, SentimonError
 from monitor.app import App, utc_now
 from monitor.cli import output
 from monitor.cli.options import open_app, with_config
+
+if TYPE_CHECKING:
+    from monitor.web.server import Server
 
 JOBS = ("collect", "score", "watch", "notify")
 
@@ -51,8 +54,15 @@ def run(
                 ctx.exit(1)
             return
         app.store().close()  # a database that cannot be used is told before anything starts
+        server: Server | None = None
+
+        def end(*_: object) -> None:
+            stop.set()
+            if server:
+                server.leave()  # now: requests in flight and jobs at work end side by side
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, end)
         server = start_server(app, port) if serving else None
         click.echo(f"{len(jobs)} jobs on schedule; Ctrl-C stops" + (f"; pages on {server.url}" if server else ""))
         ended = run_until(stop, jobs, app.config.database, utc_now)
@@ -88,7 +98,7 @@ def resume(source: str, config_path: Path | None) -> None:
     click.echo(f"{source} is read again at its next turn")
 
 
-def wait_for_end(server: Any) -> None:
+def wait_for_end(server: "Server") -> None:
     """Stay up until SIGTERM or Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,7 +108,7 @@ def wait_for_end(server: Any) -> None:
     server.stop()
 
 
-def start_server(app: App, port: int | None) -> Any:
+def start_server(app: App, port: int | None) -> "Server":
     """Serve the pages, on another port than the configured one if told so."""
     from monitor.web.server import Server
 

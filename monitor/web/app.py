@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from db.errors import SentimonError
 from db.filters import Filter
 from db.store import Store
 from monitor.app import utc_now
-from monitor.cli.output import alert_json, case_json, trend_json
 from monitor.config import Config
+from monitor.shapes import alert_json, case_json, trend_json
 from monitor.status import take_status
 
 log = logging.getLogger(__name__)
 
+RECENT = timedelta(days=30)
+ALERTS_SHOWN = 50
+POSTS_SHOWN = 20  # of each alert
 QUEUE_SHOWN = 50
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -29,12 +33,16 @@ def build(config: Config) -> FastAPI:
     templates = Jinja2Templates(directory=Path(__file__).parent / "templates")
 
     def gather() -> dict[str, Any]:
+        now = utc_now()
         with Store(config.database) as store:
             return {
-                "status": take_status(config, store, utc_now()),
+                "status": take_status(config, store, now),
                 "brands": [trend_json(trend) for trend in store.trends.by(("brand",), Filter())],
                 "alerts": [
-                    alert_json(alert, store.mentions.of_alert(alert.id)) for alert in store.alerts.find(Filter())
+                    alert_json(
+                        alert, store.mentions.of_alert(alert.id, POSTS_SHOWN), store.mentions.count_of_alert(alert.id)
+                    )
+                    for alert in store.alerts.find(Filter(since=now - RECENT), ALERTS_SHOWN)
                 ],
                 "queue": [case_json(case) for case in store.cases.waiting(Filter(), QUEUE_SHOWN)],
             }

@@ -6,6 +6,8 @@ from typing import Any
 from db.errors import SentimonError
 from monitor.config import Config
 
+LAST_WORD = 2.0  # seconds that requests in flight get at the end, after those that the jobs get
+
 
 class Server:
     """Serves from `start` to `stop`; raises when the address is taken."""
@@ -44,8 +46,12 @@ class Server:
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
 
+    def leave(self) -> None:
+        """Take no more requests; does not wait, so that a signal handler can say it."""
+        self._server.should_exit = True
+
     def stop(self) -> None:
         """End, giving requests in flight a moment."""
-        self._server.should_exit = True
+        self.leave()
         if self._thread:
-            self._thread.join(3)
+            self._thread.join(LAST_WORD)
