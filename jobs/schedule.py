@@ -45,10 +45,13 @@ def run_job(job: Job, store: Store, clock: Clock) -> JobRun:
     return _record(store, job, started_at, started, outcome)
 
 
-def run_all(jobs: Sequence[Job], path: Path, clock: Clock) -> Iterator[JobRun]:
-    """Run every job once, in order."""
+def run_all(
+    jobs: Sequence[Job], path: Path, clock: Clock, starting: Callable[[str], None] = lambda job: None
+) -> Iterator[JobRun]:
+    """Run every job once, in order; `starting` is told the name of each."""
     with Store(path) as store:
         for job in jobs:
+            starting(f"{job.name} {job.source}" if job.source else job.name)
             yield run_job(job, store, clock)
 
 

@@ -45,6 +45,7 @@ class SourceConfig:
     options: BaseModel | None = field(repr=False)  # holds secrets
     missing: tuple[str, ...]  # "bearer_token: environment variable X_BEARER_TOKEN"
     collector_kind: CollectorKind
+    preview: BaseModel | None = field(repr=False)  # the options with something in place of what is missing, to explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,21 +320,20 @@ class _Entries:
     def source(self, place: _Place, table: dict[str, object], kinds: Kinds) -> SourceConfig:
         section = _head(place, SourceSection, table)
         kind = _kind(place, "source", section.kind, kinds.collectors)
-        options, missing = self._options(place, SourceSection, table, kind.options)
+        options, missing, preview = self._options(place, SourceSection, table, kind.options)
         seconds = int(section.every[:-1]) * SECONDS[section.every[-1]]
-        return SourceConfig(
-            section.name or section.kind, section.kind, timedelta(seconds=seconds), options, missing, kind
-        )
+        every = timedelta(seconds=seconds)
+        return SourceConfig(section.name or section.kind, section.kind, every, options, missing, kind, preview)
 
     def channel(self, place: _Place, table: dict[str, object], kinds: Kinds) -> ChannelConfig:
         section = _head(place, ChannelSection, table)
         kind = _kind(place, "channel", section.kind, kinds.channels)
-        options, missing = self._options(place, ChannelSection, table, kind.options)
+        options, missing, _ = self._options(place, ChannelSection, table, kind.options)
         return ChannelConfig(section.name or section.kind, section.kind, options, missing, kind)
 
     def _options(
         self, place: _Place, head: type[BaseModel], table: Mapping[str, object], model: type[BaseModel]
-    ) -> tuple[BaseModel | None, tuple[str, ...]]:
+    ) -> tuple[BaseModel | None, tuple[str, ...], BaseModel | None]:
         own = {key: value for key, value in table.items() if key not in head.model_fields}
         if model.model_config.get("extra") != "allow":
             _check_keys(place, own, [*keys_of(model), *head.model_fields])
@@ -355,7 +355,10 @@ class _Entries:
         options, error = _try(place, model, present, set(_texts(present)), gaps)
         if error:
             raise error
-        return None if missing else options, tuple(map(str, missing))
+        if not missing:
+            return options, (), options
+        preview, _ = _try(place, model, present | dict.fromkeys(gaps, "missing"), set(), set())
+        return None, tuple(map(str, missing)), preview
 
 
 def _head(place: _Place, section: type[M], table: Mapping[str, object]) -> M:

@@ -101,6 +101,14 @@ def test_check_says_which_secret_is_missing_and_never_shows_one(folder: Path, mo
     assert secret not in lacking.output + complete
 
 
+def test_check_shows_the_search_before_the_secret_is_there(folder: Path) -> None:
+    configure(folder, '[[sources]]\nkind = "x"\nbearer_token = { env = "NOT_SET_ANYWHERE" }')
+    result = sentimon("check")
+    assert result.exit_code == 1
+    assert "missing bearer_token: environment variable NOT_SET_ANYWHERE" in result.stdout
+    assert "Acme: acme -from:acmehelp -is:retweet" in result.stdout
+
+
 def test_check_names_a_query_that_a_platform_cannot_express(folder: Path) -> None:
     text = '[[brands]]\nname = "Acme"\nquery = "acm*"\n[[sources]]\nkind = "x"\nbearer_token = "t"\n'
     (folder / "sentimon.toml").write_text(text)

@@ -45,8 +45,10 @@ def demo(folder: Path, serving: bool, port: int | None) -> None:
         app = _prepare(folder, utc_now())
         server = start_server(app, port) if serving else None  # a port that is taken is told before the work begins
         click.echo("Two weeks of invented posts about two own brands and two competitors:\n")
-        for run in run_all(app.jobs(), app.config.database, utc_now):
-            click.echo(f"  {describe(run)}")
+        with output.working() as show:
+            for run in run_all(app.jobs(), app.config.database, utc_now, show):
+                show(None)
+                click.echo(f"  {describe(run)}")
         with app.store() as store:
             _tell(store)
         click.echo("\nLook around, from another terminal:\n")
@@ -99,7 +101,8 @@ def _tell(store: Store) -> None:
     for alert in store.alerts.find(everything):
         click.secho(output.printable(f"{alert.severity.upper()}  {alert.summary}"), bold=True)
         click.echo(f"  in common: {', '.join(alert.in_common)}")
-        click.echo(f"  {output.utc(alert.starts)} to {output.utc(alert.last_seen)} UTC")
+        until = f"over at {output.utc(alert.ends)}" if alert.ends else "going on"
+        click.echo(f"  since {output.utc(alert.starts)} UTC, {until}")
     cases = store.cases.waiting(everything, ANSWERS_SHOWN)
     rows = [
         [c.match.mention.source, c.match.mention.author, c.match.stage, output.shorten(c.match.mention.text, 110)]

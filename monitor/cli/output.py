@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -68,6 +69,30 @@ def print_report(task: str, model: str, report: "Report") -> None:
     for name, measure in measures(report).items():
         click.echo(f"{name:<13}{measure.value:.3f}  (95 %: {measure.low:.3f} to {measure.high:.3f})")
     click.echo()
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str | None], None]]:
+    """Show on a terminal what is being done: call what this gives with a name, and with None before printing."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        yield lambda name: None
+        return
+    status = console.status("")
+
+    def show(name: str | None) -> None:
+        if name is None:
+            status.stop()
+        else:
+            status.update(f"{printable(name)} …")
+            status.start()
+
+    try:
+        yield show
+    finally:
+        status.stop()
 
 
 def printable(text: str) -> str:

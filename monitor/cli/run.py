@@ -47,9 +47,11 @@ def run(
         app.channels  # noqa: B018  a channel that cannot be made is told now, not when it is needed
         if once:
             runs = []
-            for done in run_all(jobs, app.config.database, utc_now):
-                runs.append(done)
-                click.echo(output.printable(describe(done)), err=done.error is not None)
+            with output.working() as show:
+                for done in run_all(jobs, app.config.database, utc_now, show):
+                    show(None)
+                    runs.append(done)
+                    click.echo(output.printable(describe(done)), err=done.error is not None)
             if any(done.error for done in runs):
                 ctx.exit(1)
             return

@@ -42,11 +42,12 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
     for source in settings.sources:
         every = f"every {int(source.every.total_seconds())} s"
         problem, lines = "; ".join(f"missing {what}" for what in source.missing) or None, list[str]()
-        if source.options is not None:
+        if source.preview is not None:
             try:
-                lines = [*_shown(source.options), *source.collector_kind.explain(source.options, settings.brands)]
+                lines = list(source.collector_kind.explain(source.preview, settings.brands))
             except InputError as error:
-                problem = str(error)
+                problem = f"{problem}; {error}" if problem else str(error)
+        lines = [*_shown(source.options), *lines]
         report(f"source {source.name} ({source.kind}, {every})", lines, problem)
     for channel in settings.channels:
         problem = "; ".join(f"missing {what}" for what in channel.missing) or None
