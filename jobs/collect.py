@@ -4,7 +4,7 @@ A batch and the position that it leads to are stored in one transaction, so a cr
 doubles nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from db.records import Batch, Coverage, Gap, Position
 from db.store import Store
 from jobs.collector import Collector
 from jobs.meter import StoreMeter
+from jobs.outcome import Outcome
 from models.brand import Brand, brands_named
 
 
@@ -27,15 +28,6 @@ class Source:
     collector: Collector
     fingerprint: str
     monthly_budget: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one run did. `error` is one line for somebody to act on; a `note`, as of a rate limit, mends itself."""
-
-    counts: Mapping[str, int]
-    error: str | None = None
-    note: str | None = None
 
 
 def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime) -> Outcome:

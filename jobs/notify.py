@@ -17,8 +17,8 @@ from db.filters import Filter
 from db.records import Alert, Delivery, Match
 from db.store import Store
 from jobs.channel import Channel, Message
-from jobs.collect import Outcome
 from jobs.decide import MAX_AGE, Reason, decide
+from jobs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 

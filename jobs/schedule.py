@@ -11,7 +11,7 @@ from pathlib import Path
 from db.errors import SentimonError
 from db.records import JobRun
 from db.store import Store
-from jobs.collect import Outcome
+from jobs.outcome import Outcome
 
 log = logging.getLogger(__name__)
 

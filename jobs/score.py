@@ -5,7 +5,7 @@ from datetime import datetime
 
 from db.records import NO_BRAND, Match
 from db.store import Store
-from jobs.collect import Outcome
+from jobs.outcome import Outcome
 from models.classifier import Classifier, Post
 
 BATCH = 128  # matches a transaction: seconds on a slow machine, so that the job can stop in time

@@ -12,7 +12,7 @@ from db.filters import Filter
 from db.records import NO_BRAND, Alert, Match
 from db.store import Store
 from db.times import FIVE_MINUTES, floor
-from jobs.collect import Outcome
+from jobs.outcome import Outcome
 from models.spikes import Episode, Series, find_spikes
 from models.terms import in_common
 

@@ -9,8 +9,9 @@ from functools import cached_property
 from db.errors import ConfigError, InputError
 from db.store import Store
 from jobs.channel import Channel
-from jobs.collect import Outcome, Source, collect
+from jobs.collect import Source, collect
 from jobs.notify import notify
+from jobs.outcome import Outcome
 from jobs.schedule import Job
 from jobs.score import score
 from jobs.watch import Sensitivity, watch

@@ -15,7 +15,7 @@ from db.errors import SourceUnavailable
 from db.records import JobRun
 from db.store import Store
 from jobs import schedule
-from jobs.collect import Outcome
+from jobs.outcome import Outcome
 from jobs.schedule import Job, describe, last_reads, run_all, run_job, run_until
 from tests.support import HOUR, NOW, rows
 
