@@ -2,8 +2,12 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.cli_rig import configure
+from tests.support import Keywords
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +21,13 @@ def _levels_of_loggers() -> Iterator[None]:
         logger.setLevel(logging.NOTSET)
     for logger, level in before:
         logger.setLevel(level)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with a configuration, and a model that looks for words."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
+    monkeypatch.setattr("models.classifier.load", lambda *_, **__: Keywords())
+    configure(tmp_path)
+    return tmp_path

@@ -34,16 +34,6 @@ needs_model = pytest.mark.skipif(version_of_bundled() is None, reason="models/bu
 needs_version_1 = pytest.mark.skipif(version_of_bundled() != "1", reason="models/bundled holds interim weights")
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with a configuration, and a model that looks for words."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
-    monkeypatch.setattr("models.classifier.load", lambda *_, **__: Keywords())
-    configure(tmp_path)
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's two weeks, read once."""

@@ -7,27 +7,16 @@ import pytest
 
 from db.labels import SENTIMENTS, STAGES
 from tests.cli_rig import (
-    configure,
     jsonl,
     said,
     sentimon,
     told,
     version_of_bundled,
 )
-from tests.support import Keywords
+from tests.tiny_model import tiny_mention_model
 
 needs_model = pytest.mark.skipif(version_of_bundled() is None, reason="models/bundled is not in the tree")
 needs_version_1 = pytest.mark.skipif(version_of_bundled() != "1", reason="models/bundled holds interim weights")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with a configuration, and a model that looks for words."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
-    monkeypatch.setattr("models.classifier.load", lambda *_, **__: Keywords())
-    configure(tmp_path)
-    return tmp_path
 
 
 def scored(text: str) -> list[dict[str, object]]:
@@ -151,3 +140,19 @@ def test_evaluate_measures_stages_where_they_are_labelled(folder: Path) -> None:
     report, constant = told("evaluate", "labelled.csv")
     assert constant["model"].startswith("always ")
     assert (report["task"], report["accuracy"]["value"]) == ("stage", 1.0)
+
+
+def test_a_model_is_trained_measured_and_can_be_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    tiny_mention_model(folder / "encoder")
+    felt = [("great update", "positive"), ("awful phone", "negative"), ("the phone", "neutral")] * 4
+    (folder / "felt.jsonl").write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in felt))
+    staged = [{"text": "love acme", "brand": "acme", "sentiment": "positive", "stage": "use"}] * 10
+    (folder / "staged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in staged))
+    data = ("--sentiment", "felt.jsonl", "--journey", "staged.jsonl", "--val", "felt.jsonl")
+    trained = said(sentimon("train", *data, "--encoder", "encoder", "--output", "model", "--epochs", "1"))
+    assert "trained on 21 posts, 1 journey posts held out" in trained
+    assert "On felt.jsonl" in trained
+    assert "On held-out journey posts" in trained
+    assert (folder / "model" / "model.safetensors").is_file()
