@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench clean
+.PHONY: help run test test-all lint format bench bench-model bench-target bench-journey card clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: $(INSTALLED) ## Install, and show the whole pipeline on a bundled feed (Ctrl-C ends it)
 	$(BIN)/sentimon demo
@@ -32,6 +32,18 @@ format: $(DEVELOP) ## Format the code
 
 bench: $(DEVELOP) ## Measure speed, side by side with what one would take instead
 	$(BIN)/python -m benchmarks
+
+bench-model: $(DEVELOP) ## Measure the model's speed, beside naive pipelines and int8 (ARGS="--posts 1000")
+	$(BIN)/python -m benchmarks.model $(ARGS)
+
+bench-target: $(DEVELOP) ## Measure what it brings to know the target (needs labelled posts: ARGS="--data FOLDER")
+	$(BIN)/python -m benchmarks.target $(ARGS)
+
+bench-journey: $(DEVELOP) ## Cross-validate the journey's questions by source (needs ARGS="--data FOLDER --start MODEL")
+	$(BIN)/python -m benchmarks.journey $(ARGS)
+
+card: $(DEVELOP) ## Measure the bundled model and write its card (ARGS="--folds FOLDER", or "--only-write")
+	$(BIN)/python -m benchmarks.card $(ARGS)
 
 clean: ## Remove the environment and the demo
 	rm -rf $(VENV) sentimon-demo

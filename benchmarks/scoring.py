@@ -48,13 +48,10 @@ class _Network:
     def __init__(self) -> None:
         from transformers import AutoTokenizer
 
-        from models.classifier import quiet
         from models.network import MentionModel
 
-        network: Any = MentionModel
-        with quiet():
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(BUNDLED, local_files_only=True)
-            self.model: Any = network.from_pretrained(BUNDLED, local_files_only=True, dtype="float32").eval()
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(BUNDLED, local_files_only=True)
+        self.model = MentionModel.load(BUNDLED)
 
 
 _network: list[_Network] = []
@@ -72,4 +69,4 @@ def _naive(posts: list[str]) -> None:
             batch = kept.tokenizer(
                 post, "Norvane", truncation="only_first", max_length=128, padding="max_length", return_tensors="pt"
             )
-            kept.model(**batch).sentiment.softmax(-1)
+            kept.model(**batch)["sentiment"].softmax(-1)

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from models.evaluate import Measure
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -41,3 +43,8 @@ def write(lines: list[Line]) -> list[list[object]]:
 
 def _ratio(ratio: float, name: str) -> str:
     return f"{ratio:.1f} times {name}" if ratio >= 1 else f"1/{1 / ratio:.1f} of {name}"
+
+
+def measured(measure: Measure, sign: str = "") -> str:
+    """Write a value and its interval; `sign` "+" also where it is positive."""
+    return f"{measure.value:{sign}.3f} ({measure.low:{sign}.3f} to {measure.high:{sign}.3f})"

@@ -1,7 +1,7 @@
 """Counts by time of posting: five minutes, rolled up to hours and days.
 
 Counts are always made again from the rows below, in the transaction that changed them. So they cannot drift, and
-scoring a post a second time changes nothing.
+scoring a post a second time changes nothing. Posts that a person found not to be about the brand are not counted.
 """
 
 from collections.abc import Collection
@@ -41,6 +41,7 @@ def recount(db: Database, cells: Collection[Cell]) -> None:
         SELECT '5m', ?3, ?1, ?2, coalesce(stage, 'none'), sum(sentiment IS 'negative'), sum(sentiment IS 'neutral'),
             sum(sentiment IS 'positive'), sum(state = 'not_rated')
         FROM matches WHERE brand = ?1 AND source = ?2 AND created_at >= ?3 AND created_at < ?4 AND state != 'pending'
+            AND about = 1
         GROUP BY coalesce(stage, 'none')""",
         fine,
     )

@@ -74,26 +74,41 @@ class Mentions:
         sql = f"{_SELECT} WHERE {where} ORDER BY k.created_at DESC, k.id DESC LIMIT ?"
         return [match_from_row(row) for row in self._db.query(sql, [*values, limit])]
 
+    def named(self, source: str, source_id: str, brand: str) -> Match | None:
+        """Return the one match that a post has with a brand."""
+        sql = f"{_SELECT} WHERE m.source = ? AND m.source_id = ? AND k.brand = ?"
+        return next(map(match_from_row, self._db.query(sql, [source, source_id, brand])), None)
+
     def every(self, chosen: Filter) -> Iterator[Match]:
         """Go through the posts by time of posting, without holding them all."""
         where, values = chosen.where("created_at", table="k.")
         for row in self._db.query(f"{_SELECT} WHERE {where} ORDER BY k.created_at, k.id", values):
             yield match_from_row(row)
 
+    def judged_by_others(self, model: str, chosen: Filter) -> list[int]:
+        """Return the ids of the matches that were judged, and last by another model, by time of posting."""
+        where, values = chosen.where("created_at", table="k.")
+        sql = f"SELECT k.id FROM matches k WHERE k.model != ? AND {where} ORDER BY k.created_at, k.id"
+        return [match_id for (match_id,) in self._db.execute(sql, [model, *values]).fetchall()]
+
+    def of(self, ids: Sequence[int]) -> list[Match]:
+        """Return the matches with these ids, a few hundred at most, as far as they are still there."""
+        sql = f"{_SELECT} WHERE k.id IN ({', '.join('?' * len(ids))}) ORDER BY k.id"
+        return [match_from_row(row) for row in self._db.query(sql, list(ids))]
+
     def of_alert(self, alert_id: int, limit: int | None = None) -> list[Match]:
-        """Return the posts that made an alert, the most negative first."""
-        join = "JOIN alert_posts a ON a.match_id = k.id WHERE a.alert_id = ?"
-        sql = f"{_SELECT} {join} ORDER BY k.negative DESC, k.id LIMIT ?"
+        """Return the posts that made an alert, the most negative first, less those found not to be negative since."""
+        sql = f"{_SELECT} {_OF_ALERT} ORDER BY k.negative DESC, k.id LIMIT ?"
         return [match_from_row(row) for row in self._db.query(sql, [alert_id, -1 if limit is None else limit])]
 
     def count_of_alert(self, alert_id: int) -> int:
-        """Count the posts that made an alert."""
-        return int(self._db.execute("SELECT count(*) FROM alert_posts WHERE alert_id = ?", (alert_id,)).fetchone()[0])
+        """Count the posts that of_alert returns."""
+        return int(self._db.execute(f"SELECT count(*) FROM matches k {_OF_ALERT}", (alert_id,)).fetchone()[0])
 
     def newest(self, brand: str) -> datetime | None:
         """Return when the brand's newest rated post was posted."""
         (newest,) = self._db.execute(
-            "SELECT max(created_at) FROM matches WHERE brand = ? AND state = 'rated'", (brand,)
+            "SELECT max(created_at) FROM matches WHERE brand = ? AND state = 'rated' AND about = 1", (brand,)
         ).fetchone()
         return from_text_or_none(newest)
 
@@ -157,9 +172,12 @@ class Mentions:
         return {Cell.of(brand, source, from_text(created_at)) for brand, source, created_at in rows}
 
 
-MATCH_COLUMNS = "k.id AS match_id, k.brand, k.sentiment, k.stage, k.model, k.negative, m.*"
+MATCH_COLUMNS = """k.id AS match_id, k.brand, k.sentiment, k.stage, k.model, k.negative, k.reply, k.pillar,
+    k.touchpoint, k.emotion, k.offensive, k.reviewed, k.about, m.*"""
 MATCH_TABLES = "matches k JOIN mentions m ON m.id = k.mention_id"
 _SELECT = f"SELECT {MATCH_COLUMNS} FROM {MATCH_TABLES}"
+_OF_ALERT = """JOIN alert_posts a ON a.match_id = k.id
+    WHERE a.alert_id = ? AND k.about = 1 AND k.sentiment = 'negative'"""
 
 
 def match_from_row(row: Mapping[str, Any]) -> Match:
@@ -170,6 +188,13 @@ def match_from_row(row: Mapping[str, Any]) -> Match:
         stage=row["stage"],
         model=row["model"],
         negative=row["negative"],
+        reply=row["reply"],
+        pillar=row["pillar"],
+        touchpoint=row["touchpoint"],
+        emotion=row["emotion"],
+        offensive=row["offensive"],
+        reviewed=bool(row["reviewed"]),
+        about=bool(row["about"]),
         mention=Mention(
             source=row["source"],
             source_id=row["source_id"],

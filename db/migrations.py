@@ -210,6 +210,55 @@ def m004_alerts(db: Database) -> None:
     )
 
 
+@migrations()
+def m005_verdicts(db: Database) -> None:
+    """Every question that a model answers, people's word on posts, and the models that were trained here."""
+    _run(
+        db,
+        *(
+            f"ALTER TABLE {table} ADD COLUMN {column} TEXT"
+            for table in ("scores", "matches")
+            for column in ("reply", "pillar", "touchpoint", "emotion", "offensive")
+        ),
+        "ALTER TABLE scores ADD COLUMN reply_probability REAL",
+        # {question: {label: probability}}, of every question.
+        "ALTER TABLE scores ADD COLUMN probabilities TEXT",
+        """UPDATE scores SET probabilities = CASE WHEN stage_probabilities IS NULL
+            THEN json_object('sentiment', json_object('negative', negative, 'neutral', neutral, 'positive', positive))
+            ELSE json_object('sentiment', json_object('negative', negative, 'neutral', neutral, 'positive', positive),
+                'stage', json(stage_probabilities)) END
+        WHERE rated""",
+        # `about` is 0 where a person found the post not to be about the brand, `reviewed` 1 where a person's word is
+        # in force.
+        "ALTER TABLE matches ADD COLUMN about INTEGER NOT NULL DEFAULT 1 CHECK (about IN (0, 1))",
+        "ALTER TABLE matches ADD COLUMN reviewed INTEGER NOT NULL DEFAULT 0 CHECK (reviewed IN (0, 1))",
+        """CREATE TABLE verdicts (
+            id INTEGER PRIMARY KEY,
+            match_id INTEGER NOT NULL REFERENCES matches (id) ON DELETE CASCADE,
+            reviewer TEXT NOT NULL,
+            given_at TEXT NOT NULL,
+            about INTEGER NOT NULL CHECK (about IN (0, 1)),
+            random INTEGER NOT NULL CHECK (random IN (0, 1)),
+            sentiment TEXT CHECK (sentiment IN ('negative', 'neutral', 'positive')),
+            stage TEXT,
+            reply TEXT,
+            pillar TEXT,
+            touchpoint TEXT
+        )""",
+        "CREATE INDEX verdicts_by_match ON verdicts (match_id, given_at)",
+        """CREATE TABLE models (
+            name TEXT PRIMARY KEY,
+            folder TEXT NOT NULL,
+            base TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            posts INTEGER NOT NULL,
+            measures TEXT NOT NULL,
+            in_force INTEGER NOT NULL DEFAULT 0 CHECK (in_force IN (0, 1))
+        )""",
+        "CREATE UNIQUE INDEX models_in_force ON models (in_force) WHERE in_force",  # one at most
+    )
+
+
 def _run(db: Database, *statements: str) -> None:
     for statement in statements:
         db.execute(statement)

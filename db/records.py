@@ -36,7 +36,10 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A mention that names a brand: what is scored, counted and answered."""
+    """A mention that names a brand: what is scored, counted and answered.
+
+    The labels are those in force: a person's where one has judged the post, else the model's.
+    """
 
     id: int
     brand: str
@@ -44,20 +47,74 @@ class Match:
     sentiment: str | None = None  # None while it waits for its score, and when it is not rated
     stage: str | None = None
     model: str | None = None
-    negative: float | None = None  # the model's probability that the post is negative
+    negative: float | None = None  # how surely it is negative: the model's probability; 1 or 0 where a person has said
+    reply: str | None = None
+    pillar: str | None = None
+    touchpoint: str | None = None
+    emotion: str | None = None
+    offensive: str | None = None
+    reviewed: bool = False  # a person's word is in force
+    about: bool = True  # false where a person found that it is not about the brand: it counts nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says to one question: a label, or `db.labels.UNSURE`, and how likely it holds each label."""
+
+    label: str
+    probabilities: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One model's judgement of one match. A mention that the model cannot judge is not rated, never neutral."""
+    """One model's judgement of one match. A mention that the model cannot judge is not rated, never neutral.
+
+    `answers` has an entry for each question of `db.labels.LABELS` that the model knows.
+    """
 
     model: str
     rated: bool
     language: str | None
-    sentiment: str | None = None
-    probabilities: Mapping[str, float] = field(default_factory=dict)
-    stage: str | None = None
-    stage_probabilities: Mapping[str, float] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+
+    def label(self, question: str) -> str | None:
+        """Return the answer to a question, None where the model gives none."""
+        answer = self.answers.get(question)
+        return answer.label if answer else None
+
+    def probabilities(self, question: str) -> Mapping[str, float]:
+        """Return how likely each answer to a question is, nothing where the model gives none."""
+        answer = self.answers.get(question)
+        return answer.probabilities if answer else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A person's word on one match. It wins over every model's.
+
+    `labels` has the questions that the person answered. `random` says that the post was drawn at random, so that
+    what is found on such posts holds for all; `about` is false where the post is not about the brand at all.
+    """
+
+    match_id: int
+    reviewer: str
+    at: datetime
+    labels: Mapping[str, str]
+    random: bool = False
+    about: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A model that was trained here: where it lies, what it began as, and how good it was found to be."""
+
+    name: str
+    folder: str
+    base: str
+    created_at: datetime
+    posts: int  # that it learned from
+    measures: Mapping[str, float]
+    in_force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,67 +1,102 @@
-"""Judgements of matches, by model. A new model adds its scores, it never overwrites another's."""
+"""Judgements of matches, by model, and the labels in force.
+
+A new model adds its scores, it never overwrites another's.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlite_utils import Database
 
 from db.buckets import Cell, mark_unwatched, recount
 from db.records import Match, Score
-from db.times import to_text
+from db.times import from_text, to_text
+
+# The id of the verdict that is in force on the match k.
+NEWEST_VERDICT = "(SELECT id FROM verdicts WHERE match_id = k.id ORDER BY given_at DESC, id DESC LIMIT 1)"
+
+# A match that is not rated has the stage "none", as it is counted.
+_PUT_IN_FORCE = f"""UPDATE matches SET
+        state = CASE WHEN s.match_id IS NULL THEN 'pending' WHEN s.rated OR v.sentiment IS NOT NULL THEN 'rated'
+            ELSE 'not_rated' END,
+        sentiment = coalesce(v.sentiment, s.sentiment),
+        negative = CASE WHEN v.sentiment IS NULL THEN s.negative ELSE v.sentiment = 'negative' END,
+        stage = coalesce(v.stage, s.stage, CASE WHEN s.match_id IS NOT NULL THEN 'none' END),
+        reply = coalesce(v.reply, s.reply),
+        pillar = coalesce(v.pillar, s.pillar),
+        touchpoint = coalesce(v.touchpoint, s.touchpoint),
+        emotion = s.emotion,
+        offensive = s.offensive,
+        about = coalesce(v.about, 1),
+        reviewed = v.id IS NOT NULL
+    FROM matches k
+        LEFT JOIN scores s ON s.match_id = k.id AND s.model = k.model
+        LEFT JOIN verdicts v ON v.id = {NEWEST_VERDICT}
+    WHERE matches.id = ? AND k.id = matches.id
+    RETURNING brand, source, created_at"""
+
+
+def put_in_force(db: Database, match_ids: Iterable[int]) -> None:
+    """Work out the labels of matches from their score and their newest verdict, and count; in the caller's transaction.
+
+    This is the one place where a person's word wins: for every question that the person answered.
+    """
+    changed = [row for match_id in match_ids for row in db.execute(_PUT_IN_FORCE, (match_id,)).fetchall()]
+    cells = {Cell.of(brand, source, from_text(created_at)) for brand, source, created_at in changed}
+    recount(db, cells)
+    mark_unwatched(db, cells)
 
 
 class Scores:
-    """The table scores, and the labels in force that it gives to matches."""
+    """The table scores."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     def save(self, scored: Sequence[tuple[Match, Score]], now: datetime) -> None:
-        """Store scores, put their labels in force and count; runs in the caller's transaction.
+        """Store scores, put their labels in force where no person's are, and count; runs in the caller's transaction.
 
         A match that went while it was judged (its post has gained a brand) is left out.
         """
         scored = [(match, score) for match, score in scored if self._is_there(match)]
         self._db.conn.executemany(
             """INSERT OR REPLACE INTO scores (match_id, model, rated, language, sentiment, negative, neutral, positive,
-                stage, stage_probabilities, scored_at)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            [
-                (
-                    match.id,
-                    score.model,
-                    score.rated,
-                    score.language,
-                    score.sentiment,
-                    score.probabilities.get("negative"),
-                    score.probabilities.get("neutral"),
-                    score.probabilities.get("positive"),
-                    score.stage,
-                    json.dumps(dict(score.stage_probabilities)) if score.stage_probabilities else None,
-                    to_text(now),
-                )
-                for match, score in scored
-            ],
+                stage, stage_probabilities, reply, reply_probability, pillar, touchpoint, emotion, offensive,
+                probabilities, scored_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            [_row(match, score, now) for match, score in scored],
         )
         self._db.conn.executemany(
-            "UPDATE matches SET state = ?, sentiment = ?, stage = ?, model = ?, negative = ? WHERE id = ?",
-            [
-                (
-                    "rated" if score.rated else "not_rated",
-                    score.sentiment,
-                    score.stage or "none",  # as it is counted
-                    score.model,
-                    score.probabilities.get("negative"),
-                    match.id,
-                )
-                for match, score in scored
-            ],
+            "UPDATE matches SET model = ? WHERE id = ?", [(score.model, match.id) for match, score in scored]
         )
-        cells = {Cell.of(match.brand, match.mention.source, match.mention.created_at) for match, _ in scored}
-        recount(self._db, cells)
-        mark_unwatched(self._db, cells)
+        put_in_force(self._db, [match.id for match, _ in scored])
 
     def _is_there(self, match: Match) -> bool:
         sql = "SELECT 1 FROM matches WHERE id = ? AND brand = ?"
         return self._db.execute(sql, (match.id, match.brand)).fetchone() is not None
+
+
+def _row(match: Match, score: Score, now: datetime) -> tuple[object, ...]:
+    sentiments, stages = score.probabilities("sentiment"), score.probabilities("stage")
+    probabilities = {question: dict(answer.probabilities) for question, answer in score.answers.items()}
+    return (
+        match.id,
+        score.model,
+        score.rated,
+        score.language,
+        score.label("sentiment"),
+        sentiments.get("negative"),
+        sentiments.get("neutral"),
+        sentiments.get("positive"),
+        score.label("stage"),
+        json.dumps(dict(stages)) if stages else None,
+        score.label("reply"),
+        score.probabilities("reply").get("yes"),
+        score.label("pillar"),
+        score.label("touchpoint"),
+        score.label("emotion"),
+        score.label("offensive"),
+        json.dumps(probabilities, separators=(",", ":")) if probabilities else None,
+        to_text(now),
+    )

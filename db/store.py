@@ -8,10 +8,12 @@ from db.alerts import Alerts, Cases, Deliveries
 from db.buckets import Buckets
 from db.database import open_database, write_lock
 from db.mentions import Mentions
+from db.models import Models
 from db.runs import Runs
 from db.scores import Scores
 from db.sources import Sources
 from db.trends import Trends
+from db.verdicts import Verdicts
 
 
 class Store:
@@ -22,6 +24,8 @@ class Store:
         self._db = open_database(path)
         self.mentions = Mentions(self._db)
         self.scores = Scores(self._db)
+        self.verdicts = Verdicts(self._db)
+        self.models = Models(self._db)
         self.buckets = Buckets(self._db)
         self.trends = Trends(self._db)
         self.sources = Sources(self._db)

@@ -53,7 +53,7 @@ class Trends:
         time = next((key for key in TIME_KEYS if key in keys), None)
         others = [key for key in ("source", "stage") if key in keys]
         bucket = _BUCKET[time] if time else "NULL"
-        where, values = chosen.where("start", sentiment=False)
+        where, values = chosen.where("start", counted=True)
         columns = ", ".join([f"{bucket} AS bucket", "brand", *others])
         groups = ", ".join(["1", "brand", *others])
         rows = self._db.query(

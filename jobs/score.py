@@ -1,6 +1,6 @@
 """Score: let the model judge every match that waits, and count the result in the same transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from db.records import NO_BRAND, Match
@@ -29,6 +29,29 @@ def score(
         not_rated += len(batch) - judged
         progress(len(batch))
     return Outcome({"rated": rated, "not_rated": not_rated})
+
+
+def rescore(
+    store: Store,
+    classifier: Classifier,
+    match_ids: Sequence[int],
+    clock: Callable[[], datetime],
+    progress: Callable[[int], None] = lambda done: None,
+) -> int:
+    """Judge matches anew; return how many. What people have said of them stays in force.
+
+    `progress` is told how many of them are done. They are read a batch at a time: a reader that stays open for hours
+    would let the write-ahead log grow all that while.
+    """
+    judged = 0
+    for start in range(0, len(match_ids), BATCH):
+        batch = store.mentions.of(match_ids[start : start + BATCH])
+        scores = classifier.score([_post(match) for match in batch])
+        with store.transaction():
+            store.scores.save(list(zip(batch, scores, strict=True)), clock())
+        judged += len(batch)
+        progress(min(start + BATCH, len(match_ids)))
+    return judged
 
 
 def _post(match: Match) -> Post:

@@ -4,17 +4,20 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from db.errors import InputError
-from db.labels import SENTIMENTS, STAGES
-from db.records import Score
+from db.labels import LABELS, UNSURE
+from db.records import Answer, Score
 from models.language import ENGLISH, is_rated, known
 from models.text import normalise
 
+if TYPE_CHECKING:
+    from models.precision import Precision
+
 BUNDLED = Path(__file__).parent / "bundled"
-BATCH = 32  # posts that the network reads at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,90 +38,95 @@ class Classifier(Protocol):
         """One score a post, in order; a post scores the same whatever it is scored with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a network says of one post: probabilities in the order of the labels; no stage if it knows none."""
-
-    sentiment: Sequence[float]
-    stage: Sequence[float] = ()
-
-
-# Reads a batch of normalised texts, each with its brand.
+# What a network says of one post: by question, the probabilities in the order of its labels.
+Reading = Mapping[str, Sequence[float]]
+# Reads normalised texts, each with its brand, and answers in order.
 Reader = Callable[[list[str], list[str | None]], list[Reading]]
 
 
-def load(name: str, labels: Mapping[str, str] | None = None, languages: Sequence[str] | None = None) -> Classifier:
+def load(
+    name: str,
+    labels: Mapping[str, str] | None = None,
+    languages: Sequence[str] | None = None,
+    precision: "Precision | None" = None,
+) -> Classifier:
     """Load "bundled", the folder of a model, or a sequence-classification model of the Hugging Face hub.
 
-    `languages` None means English for the bundled kind of model and any language for another.
+    `languages` None means English for the bundled kind of model and any language for another. `precision` None means
+    what is fastest here, which only the bundled kind of model can choose.
     """
     rated = known(frozenset(languages)) if languages is not None else None
     if name == "bundled" or is_mention_model(Path(name)):
-        return BundledClassifier(BUNDLED if name == "bundled" else Path(name), rated or ENGLISH)
+        return BundledClassifier(BUNDLED if name == "bundled" else Path(name), rated or ENGLISH, precision)
 
     from models.huggingface import HuggingFaceClassifier
 
-    stages = BundledClassifier(BUNDLED, ENGLISH) if is_mention_model(BUNDLED) else None
-    return HuggingFaceClassifier(name, labels or {}, rated, stages)
+    others = BundledClassifier(BUNDLED, ENGLISH) if is_mention_model(BUNDLED) else None
+    return HuggingFaceClassifier(name, labels or {}, rated, others)
 
 
 class BundledClassifier:
-    """A MentionModel: sentiment and stage in one reading."""
+    """A MentionModel: every question in one reading."""
 
-    def __init__(self, folder: Path, languages: Set[str]) -> None:
+    def __init__(self, folder: Path, languages: Set[str] | None, precision: "Precision | None" = None) -> None:
         config = _config(folder)
         if config is None or not (folder / "model.safetensors").is_file():
             raise InputError(f"{folder}: no model here; train one with `sentimon train` or reinstall sentimon")
         version = config.get("sentimon_version")
         self.name = f"{folder.name}-{version}" if version else folder.name
+        self._floor = float(config.get("sentimon_stage_floor", 0))
         self._languages = languages
 
-        import torch
         from safetensors import SafetensorError
         from transformers import AutoTokenizer
 
         from models.network import MentionModel
+        from models.precision import choose
 
-        network: Any = MentionModel
         try:
             with quiet():
                 self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-                # The weights lie in half precision, which a CPU computes slowly.
-                self._model = network.from_pretrained(
-                    folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-                )
+                model = MentionModel.load(folder)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise InputError(f"{folder}: the model cannot be loaded ({one_line(error)})") from error
-        self._model.eval()
+        self._precision = precision or choose()
+        self._model = model.to(self._precision.device, self._precision.dtype)
 
     def score(self, posts: Sequence[Post]) -> list[Score]:
         """Score posts in order."""
-        return judge(posts, self.name, self._languages, self._read)
+        return judge(posts, self.name, self._languages, self._read, self._floor)
 
     def _read(self, texts: list[str], brands: list[str | None]) -> list[Reading]:
         import torch
 
+        from models.batches import read_in_batches
         from models.network import encode
 
+        device = self._precision.device
+
+        def read(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+            logits = self._model(**{key: value.to(device) for key, value in inputs.items()})
+            return torch.cat([logits[question].float().softmax(-1) for question in LABELS], -1)
+
         with torch.inference_mode():
-            logits = self._model(**encode(self._tokenizer, texts, brands))
-            sentiments, stages = logits.sentiment.softmax(-1).tolist(), logits.stage.softmax(-1).tolist()
-        return [Reading(*pair) for pair in zip(sentiments, stages, strict=True)]
+            encodings = encode(self._tokenizer, texts, brands)
+            rows = read_in_batches(encodings, read, self._precision.tokens, self._tokenizer.pad_token_id)
+        ends = list(accumulate(len(labels) for labels in LABELS.values()))
+        spans = [(question, slice(start, end)) for question, start, end in zip(LABELS, [0, *ends], ends, strict=False)]
+        return [{question: row[span] for question, span in spans} for row in rows.tolist()]
 
 
-def judge(posts: Sequence[Post], model: str, languages: Set[str] | None, read: Reader) -> list[Score]:
-    """Leave out what cannot be rated, let `read` see every different post once, posts of like length together."""
+def judge(
+    posts: Sequence[Post], model: str, languages: Set[str] | None, read: Reader, stage_floor: float = 0
+) -> list[Score]:
+    """Leave out what cannot be rated and let `read` see every different post once."""
     ratings = [is_rated(post.text, languages, post.language) for post in posts]
     prepared = [_prepare(post) if rated else None for post, (rated, _) in zip(posts, ratings, strict=True)]
-    different = {pair for pair in prepared if pair is not None}
-    ordered = sorted(different, key=lambda pair: (len(pair[0]), pair[0], pair[1] or ""))
-    readings: dict[tuple[str, str | None], Reading] = {}
-    for start in range(0, len(ordered), BATCH):
-        chunk = ordered[start : start + BATCH]
-        answers = read([text for text, _ in chunk], [brand for _, brand in chunk])
-        readings |= zip(chunk, answers, strict=True)
+    different = list(dict.fromkeys(pair for pair in prepared if pair is not None))
+    answers = read([text for text, _ in different], [brand for _, brand in different])
+    readings = dict(zip(different, answers, strict=True))
     return [
-        _score(model, language, None if pair is None else readings[pair])
+        _score(model, language, None if pair is None else readings[pair], stage_floor)
         for pair, (_, language) in zip(prepared, ratings, strict=True)
     ]
 
@@ -167,21 +175,15 @@ def _prepare(post: Post) -> tuple[str, str | None]:
     return normalise(text, brand), brand or None
 
 
-def _score(model: str, language: str | None, reading: Reading | None) -> Score:
+def _score(model: str, language: str | None, reading: Reading | None, stage_floor: float) -> Score:
     if reading is None:
         return Score(model, rated=False, language=language)
-    sentiments = dict(zip(SENTIMENTS, reading.sentiment, strict=True))
-    stages = dict(zip(STAGES, reading.stage, strict=True)) if reading.stage else {}
-    return Score(
-        model,
-        rated=True,
-        language=language,
-        sentiment=max(sentiments, key=sentiments.__getitem__),
-        probabilities=_rounded(sentiments),
-        stage=max(stages, key=stages.__getitem__) if stages else None,
-        stage_probabilities=_rounded(stages),
-    )
-
-
-def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
-    return {label: round(probability, 4) for label, probability in probabilities.items()}
+    answers = {}
+    for question, found in reading.items():
+        likeliest = max(range(len(found)), key=found.__getitem__)
+        sure = question != "stage" or found[likeliest] >= stage_floor
+        answers[question] = Answer(
+            LABELS[question][likeliest] if sure else UNSURE,
+            {label: round(one, 4) for label, one in zip(LABELS[question], found, strict=True)},
+        )
+    return Score(model, True, language, answers)

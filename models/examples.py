@@ -2,41 +2,96 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from db.errors import InputError
-from db.labels import SENTIMENTS, STAGES
-
-UNLABELLED = -100  # the label that torch's cross entropy leaves out
+from db.labels import LABELS
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A labelled post, its labels as indices into SENTIMENTS and STAGES or UNLABELLED."""
+    """A labelled post.
+
+    `labels` and `probabilities` have an entry for each head that the post is labelled for: a label, or a teacher's
+    probabilities in the order of `db.labels.LABELS`. `source` says where the post is from.
+    """
 
     text: str
-    brand: str | None
-    sentiment: int
-    stage: int
+    brand: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    probabilities: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    source: str = ""
 
 
-def read_examples(path: Path) -> list[Example]:
-    """Read JSON lines, or a CSV file with a header: text, label or sentiment, optionally brand and stage."""
+def read_examples(
+    path: Path, head: str = "sentiment", rename: Mapping[str, str] | None = None, columns: Sequence[str] = ()
+) -> list[Example]:
+    """Read JSON lines, a CSV file, or a TSV file: text, optionally brand (or target), and labels.
+
+    A column is called as its head is (sentiment, stage, reply, …); `label` stands for `head`. Labels joined by commas
+    share the post. `rename` turns a file's labels into ours ("" drops the post). `columns` names the columns of a file
+    without a header.
+    """
+    kind = path.suffix.lower()
+    rows = _separated(path, "\t" if kind == ".tsv" else ",", columns) if kind in (".csv", ".tsv") else _json_lines(path)
     examples = []
     try:
-        for number, row in _csv(path) if path.suffix.lower() == ".csv" else _json_lines(path):
+        for number, row in rows:
             try:
-                examples.append(_example(row))
+                example = _example(row, head, rename or {})
             except ValueError as error:
                 raise InputError(f"{path}:{number}: not a labelled post: {error}") from error
+            if example:
+                examples.append(example)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
     return examples
+
+
+def read_labels(path: Path, data: Path) -> list[Example]:
+    """Read a CSV file of labels whose posts lie elsewhere.
+
+    Its column source names a file under `data`, less its ending: JSON lines, in which source_id is an id, or a text
+    file, in which it is the number of a line. All have the source "read".
+    """
+    examples = []
+    texts: dict[str, dict[str, str]] = {}
+    try:
+        for number, row in _separated(path, ",", ()):
+            source, name = row.get("source"), row.get("source_id")
+            if not source or not name:
+                raise InputError(f"{path}:{number}: source or source_id is missing")
+            if source not in texts:
+                texts[source] = _texts(data / source)
+            if name not in texts[source]:
+                raise InputError(f"{path}:{number}: {data / source} holds no post {name}")
+            try:
+                example = _example({**row, "text": texts[source][name], "source": "read"}, "sentiment", {})
+            except ValueError as error:
+                raise InputError(f"{path}:{number}: not a labelled post: {error}") from error
+            if example:
+                examples.append(example)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    return examples
+
+
+def _texts(path: Path) -> dict[str, str]:
+    try:
+        if (lines := path.with_suffix(".txt")).exists():
+            return {str(number): line.strip() for number, line in enumerate(lines.open(encoding="utf-8"), 1)}
+        return {str(row["id"]): row["text"] for _, row in _json_lines(path.with_suffix(".jsonl"))}
+    except OSError as error:
+        raise InputError(f"{path}: no such posts: {error.strerror}") from error
+    except (KeyError, TypeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not all of its lines are posts with id and text: {error}") from error
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
@@ -52,28 +107,42 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 yield number, None
 
 
-def _csv(path: Path) -> Iterator[tuple[int, Any]]:
+def _separated(path: Path, separator: str, columns: Sequence[str]) -> Iterator[tuple[int, Any]]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.DictReader(lines)
+        rows = csv.DictReader(
+            lines,
+            columns or None,
+            delimiter=separator,
+            quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
+        )
         for row in rows:
             yield rows.line_num, row
 
 
-def _example(row: Any) -> Example:
+def _example(row: Any, head: str, rename: Mapping[str, str]) -> Example | None:
     if not isinstance(row, Mapping):
         raise ValueError("expected a JSON object with text and label")
-    text, brand = row.get("text"), row.get("brand") or None
+    text, brand = row.get("text"), row.get("brand") or row.get("target") or None
     if not isinstance(text, str):
         raise ValueError("text is missing")
     if brand is not None and not isinstance(brand, str):
         raise ValueError("brand is no text")
-    sentiment = _index(row.get("sentiment") or row.get("label"), "label", SENTIMENTS)
-    return Example(text, brand, sentiment, _index(row.get("stage"), "stage", STAGES))
-
-
-def _index(label: Any, what: str, known: tuple[str, ...]) -> int:
-    if not label:
-        return UNLABELLED
-    if label not in known:
-        raise ValueError(f"{what} {label!r} is unknown; expected {', '.join(known)}")
-    return known.index(label)
+    labels: dict[str, str] = {}
+    probabilities: dict[str, Sequence[float]] = {}
+    for name, known in LABELS.items():
+        given = row.get(name) or (row.get("label") if name == head else None)
+        if not given:
+            continue
+        found = [rename.get(one, one) for one in str(given).split(",")]
+        if "" in found:
+            return None
+        for label in found:
+            if label not in known:
+                called = "label" if name == head else name
+                raise ValueError(f"{called} {label!r} is unknown; expected {', '.join(known)}")
+        if len(set(found)) == 1:
+            labels[name] = found[0]
+        else:
+            probabilities[name] = [found.count(label) / len(found) for label in known]
+    source = row.get("source")
+    return Example(text, brand, labels, probabilities, source if isinstance(source, str) else "")

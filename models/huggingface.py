@@ -1,4 +1,4 @@
-"""Any Hugging Face sequence-classification model for sentiment; the stage stays with the bundled model."""
+"""Any Hugging Face sequence-classification model for sentiment; all else stays with the bundled model."""
 
 import re
 from collections.abc import Mapping, Sequence, Set
@@ -12,6 +12,7 @@ from db.records import Score
 from models.classifier import Classifier, Post, Reading, judge, one_line, quiet
 
 LONGEST = 128  # tokens, as for the bundled model
+TOKENS = 1_024  # tokens that the network reads at once
 FILES = ("*.json", "*.txt", "*.model", "*.codes", "*.safetensors")  # configuration, vocabulary, weights
 PICKLES = ("pytorch_model*.bin",)  # only where there are no safetensors; torch loads them without running code
 
@@ -37,36 +38,39 @@ class HuggingFaceClassifier:
     """Sentiment by a model of one's own choice; its labels are mapped to negative, neutral and positive."""
 
     def __init__(
-        self, name: str, labels: Mapping[str, str], languages: Set[str] | None, stages: Classifier | None
+        self, name: str, labels: Mapping[str, str], languages: Set[str] | None, others: Classifier | None
     ) -> None:
         own = Path(name).name if Path(name).is_dir() else name
-        # Stages come from other weights, and a score must tell all the weights that made it.
-        self.name = f"{own}+{stages.name}" if stages else own
+        # The other answers come from other weights, and a score must tell all the weights that made it.
+        self.name = f"{own}+{others.name}" if others else own
         self._languages = languages
-        self._stages = stages
+        self._others = others
         self._tokenizer, self._model, self._targets = _open(name, labels)
 
     def score(self, posts: Sequence[Post]) -> list[Score]:
         """Score posts in order."""
         scores = judge(posts, self.name, self._languages, self._read)
-        if self._stages is None:
+        if self._others is None:
             return scores
-        # The bundled model may leave out a post that this one rates, for its language: that one has no stage.
+        # The bundled model may leave out a post that this one rates, for its language: that one gets no other answer.
         return [
-            replace(score, stage=staged.stage, stage_probabilities=staged.stage_probabilities) if score.rated else score
-            for score, staged in zip(scores, self._stages.score(posts), strict=True)
+            replace(score, answers={**other.answers, **score.answers}) if score.rated else score
+            for score, other in zip(scores, self._others.score(posts), strict=True)
         ]
 
     def _read(self, texts: list[str], brands: list[str | None]) -> list[Reading]:
         import torch
 
+        from models.batches import read_in_batches, tokenise
+
         longest = min(self._tokenizer.model_max_length, LONGEST)
-        batch = self._tokenizer(texts, truncation=True, max_length=longest, padding=True, return_tensors="pt")
         with torch.inference_mode():
-            rows = self._model(**batch).logits.softmax(-1).tolist()
+            encodings = tokenise(self._tokenizer, texts, truncation=True, max_length=longest)
+            padding = self._tokenizer.pad_token_id
+            rows = read_in_batches(encodings, lambda inputs: self._model(**inputs).logits.softmax(-1), TOKENS, padding)
         return [
-            Reading([sum(p for p, to in zip(row, self._targets, strict=True) if to == label) for label in SENTIMENTS])
-            for row in rows
+            {"sentiment": [sum(p for p, to in zip(row, self._targets, strict=True) if to == s) for s in SENTIMENTS]}
+            for row in rows.tolist()
         ]
 
 

@@ -34,6 +34,7 @@ _LIMIT_OTHER_SCRIPT = 0.5  # two letters of Thai are enough
 _NOISE = re.compile(r"(?:https?://|www\.)\S+|\bhttps?\b|(?<!\w)[@#$][\w.-]+|^\s*RT\b:?", re.IGNORECASE)
 _BARE = re.compile(r"(?:https?://|www\.)\S+|(?<!\w)@[\w.-]+|^\s*RT\b:?", re.IGNORECASE)
 _NO_LETTER = re.compile(r"[^\w\s']|[\d_]")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _ELONGATED = re.compile(r"(\w)\1{2,}")
 _EMOTICON = re.compile(r"[:;=xX8][-'^o]?[()\[\]DdPpOo/\\|*3]|<3|[-^T;><][_.][-^T;><]")
 _ALIASES = {"in": "id", "iw": "he", "nb": "no", "nn": "no", "fil": "tl", "jw": "jv"}  # as platforms name them
@@ -125,7 +126,7 @@ def _words(text: str) -> str:
 
 def _clean(text: str) -> str:
     # NFKC turns letters in fancy styles (𝓯𝓻𝓮𝓮) into letters; a lone surrogate cannot be encoded.
-    text = html.unescape(text[:LONGEST]).replace("’", "'")
+    text = _INVISIBLE.sub("", html.unescape(text[:LONGEST])).replace("’", "'")
     return unicodedata.normalize("NFKC", text).encode("utf-8", "ignore").decode()
 
 

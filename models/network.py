@@ -1,56 +1,89 @@
 """The bundled transformer: one encoder, one reading of the post, one head for each question."""
 
-from dataclasses import dataclass
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, BertPreTrainedModel
+from transformers import AutoConfig, AutoModel
 
-from db.labels import SENTIMENTS, STAGES
+from db.labels import LABELS
+from models.batches import Encoding, tokenise
 
 LONGEST = 128  # tokens
 LONGEST_BRAND = 60  # characters: a name, never a text that could crowd the post out
+ARCHITECTURE = "MentionModel"  # as config.json names it
 
 
-@dataclass(frozen=True, slots=True)
-class Logits:
-    """Unnormalised scores, each of shape (posts, labels)."""
+class MentionModel(nn.Module):
+    """A sentence encoder, the mean over its tokens, and a linear head for each entry of `db.labels.LABELS`.
 
-    sentiment: Tensor
-    stage: Tensor
+    A folder holds `config.json` (the encoder's, with our name under `architectures`) and `model.safetensors`.
+    """
 
-
-class MentionModel(BertPreTrainedModel):  # type: ignore[no-untyped-call]
-    """BERT encoder, mean over the tokens, a linear head for sentiment and one for the journey stage."""
-
-    config_class = BertConfig
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__(config)
-        self.bert = BertModel(config, add_pooling_layer=False)
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
         self.dropout = nn.Dropout(0.1)
-        self.sentiment = nn.Linear(config.hidden_size, len(SENTIMENTS))
-        self.stage = nn.Linear(config.hidden_size, len(STAGES))
-        self.post_init()  # type: ignore[no-untyped-call]
+        size = encoder.config.hidden_size
+        heads = {name: nn.Linear(size, len(labels)) for name, labels in LABELS.items()}
+        for head in heads.values():
+            nn.init.normal_(head.weight, std=0.02)
+            nn.init.zeros_(head.bias)
+        self.heads = nn.ModuleDict(heads)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Logits:
-        """Read token ids of shape (posts, tokens)."""
-        hidden = self.bert(input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
+    @classmethod
+    def start(cls, folder: Path) -> "MentionModel":
+        """Begin with the encoder of a folder and heads that know nothing, or with the model that a folder holds."""
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if ARCHITECTURE in (config.get("architectures") or ()):
+            return cls.load(folder)
+        # Dropout inside the encoder costs a third of the time on a CPU, and few epochs do not need it.
+        quiet = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        encoder = AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, add_pooling_layer=False, dtype=torch.float32, **quiet
+        )
+        return cls(encoder)
+
+    @classmethod
+    def load(cls, folder: Path) -> "MentionModel":
+        """Read a model; whatever precision its weights lie in, they are computed in fp32."""
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        auto: Any = AutoModel
+        model = cls(auto.from_config(config, add_pooling_layer=False, dtype=torch.float32))
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        return model.eval()
+
+    def save(self, folder: Path, **about: object) -> None:
+        """Write weights in half precision and the configuration, with whatever else is to be known `about` it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        config = self.encoder.config.to_diff_dict() | {"architectures": [ARCHITECTURE]} | about
+        weights = {name: tensor.half().contiguous() for name, tensor in self.state_dict().items()}
+        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        # Last, and in one step: where weights lie, the model is whole.
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> dict[str, Tensor]:
+        """Read token ids of shape (posts, tokens); give logits of shape (posts, labels) by head."""
+        pooled = self.dropout(self.pool(input_ids, attention_mask, **inputs))
+        return {name: head(pooled) for name, head in self.heads.items()}
+
+    def pool(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Tensor:
+        """Read token ids; give what the heads look at, of shape (posts, size): the mean over the tokens."""
+        hidden = self.encoder(input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = self.dropout((hidden * mask).sum(1) / mask.sum(1).clamp(min=1))
-        return Logits(self.sentiment(pooled), self.stage(pooled))
+        return torch.as_tensor((hidden * mask).sum(1) / mask.sum(1).clamp(min=1))
 
 
-def encode(tokenizer: Any, texts: list[str], brands: list[str | None]) -> dict[str, Tensor]:
+def encode(tokenizer: Any, texts: list[str], brands: list[str | None]) -> list[Encoding]:
     """Tokenise posts, each followed by the brand that it is judged for (nothing where there is none)."""
-    batch = tokenizer(
+    return tokenise(
+        tokenizer,
         texts,
         [(brand or "")[:LONGEST_BRAND] for brand in brands],
         truncation="only_first",
         max_length=LONGEST,
-        padding=True,
         split_special_tokens=True,  # a post that says "[SEP]" is a post
-        return_tensors="pt",
     )
-    return {key: torch.as_tensor(value) for key, value in batch.items()}

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 
 from db.errors import ConfigError, InputError
+from db.records import Registered
 from db.store import Store
 from jobs.channel import Channel
 from jobs.collect import Source, collect
@@ -31,18 +33,36 @@ class App:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._loaded: tuple[Registered | None, Classifier] | None = None
 
     def store(self) -> Store:
         """Open the store, for the calling thread."""
         return Store(self.config.database)
 
-    @cached_property
+    @property
     def classifier(self) -> Classifier:
-        """Load the configured model."""
-        from models import classifier
+        """Load the model in force, and another once that one is."""
+        found = self.registered()
+        if self._loaded is None or self._loaded[0] != found:
+            self._loaded = (found, self._load(found))
+        return self._loaded[1]
 
-        model = self.config.model
-        return classifier.load(model.name, labels=model.labels, languages=model.languages)
+    def registered(self) -> Registered | None:
+        """Return the model that was trained here and is in force; None where that of the configuration is."""
+        if self.config.model.name != "bundled" or not self.config.database.exists():
+            return None
+        with self.store() as store:
+            return store.models.in_force()
+
+    def folder_of(self, model: Registered) -> Path:
+        """Say where a model that was trained here lies; InputError where it is gone."""
+        folder = self.config.database.parent / model.folder
+        if not (folder / "config.json").is_file():
+            raise InputError(
+                f"model {model.name}: its folder {folder} is gone; bring it back, or go back to the bundled one with "
+                "`sentimon models use bundled`"
+            )
+        return folder
 
     @cached_property
     def channels(self) -> Mapping[str, Channel]:
@@ -90,6 +110,16 @@ class App:
         if not store.mentions.pending_count():
             return Outcome({"rated": 0, "not_rated": 0})
         return score(store, self.classifier, utc_now, stopping, progress)
+
+    def _load(self, found: Registered | None) -> Classifier:
+        from models import classifier
+
+        model = self.config.model
+        if found is None:
+            return classifier.load(model.name, labels=model.labels, languages=model.languages)
+        loaded = classifier.load(str(self.folder_of(found)), languages=model.languages)
+        loaded.name = found.name  # as its scores are known, wherever it lies
+        return loaded
 
     def _source(self, source: SourceConfig) -> Source:
         try:

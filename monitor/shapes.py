@@ -9,6 +9,7 @@ from db.trends import Trend
 
 if TYPE_CHECKING:
     from models.evaluate import Measure, Report
+    from models.measure import Measured
 
 MATCH_KEYS = (
     "id",
@@ -21,7 +22,13 @@ MATCH_KEYS = (
     "brand",
     "sentiment",
     "stage",
+    "reply",
+    "pillar",
+    "touchpoint",
+    "emotion",
+    "offensive",
     "rated",
+    "reviewed",
     "negative_probability",
     "model",
     "followers",
@@ -32,7 +39,7 @@ MATCH_KEYS = (
 
 
 def match_json(match: Match) -> dict[str, Any]:
-    """Write a matched post for programs."""
+    """Write a matched post for programs, with the labels in force: `reviewed` where a person's word is among them."""
     mention = match.mention
     return {
         "id": mention.source_id,
@@ -45,7 +52,13 @@ def match_json(match: Match) -> dict[str, Any]:
         "brand": match.brand,
         "sentiment": match.sentiment,
         "stage": match.stage,
+        "reply": match.reply,
+        "pillar": match.pillar,
+        "touchpoint": match.touchpoint,
+        "emotion": match.emotion,
+        "offensive": match.offensive,
         "rated": None if match.model is None else match.sentiment is not None,
+        "reviewed": match.reviewed,
         "negative_probability": match.negative,
         "model": match.model,
         "followers": mention.reach.followers,
@@ -102,17 +115,23 @@ def case_json(case: Case) -> dict[str, Any]:
     )
 
 
-def report_json(task: str, model: str, report: "Report") -> dict[str, Any]:
-    """Write how well a model did for programs."""
+def report_json(measured: "Measured") -> dict[str, Any]:
+    """Write how well a model did for programs, and on each source where that was measured."""
+    found = {"task": measured.question, "model": measured.model, **_report_json(measured.report)}
+    sources = {source: _report_json(report) for source, report in measured.sources.items()}
+    return found | ({"by_source": sources} if sources else {})
+
+
+def _report_json(report: "Report") -> dict[str, Any]:
     return {
-        "task": task,
-        "model": model,
         "posts": report.posts,
         "coverage": report.coverage,
+        "expected_calibration_error": None,  # where the model gives no probabilities
         **{
             name.replace(" ", "_").lower(): {"value": m.value, "low": m.low, "high": m.high}
             for name, m in measures(report).items()
         },
+        "unsure": report.unsure,
         "labels": {
             c.label: {"precision": c.precision, "recall": c.recall, "f1": c.f1, "posts": c.support}
             for c in report.labels
@@ -123,4 +142,9 @@ def report_json(task: str, model: str, report: "Report") -> dict[str, Any]:
 
 def measures(report: "Report") -> dict[str, "Measure"]:
     """Name the measures of a report as people read them."""
-    return {"macro recall": report.macro_recall, "macro F1": report.macro_f1, "accuracy": report.accuracy}
+    found = {"macro recall": report.macro_recall, "macro F1": report.macro_f1, "accuracy": report.accuracy}
+    if report.calibration_error:
+        found["expected calibration error"] = report.calibration_error
+    if report.unsure and report.sure_accuracy:
+        found["accuracy when sure"] = report.sure_accuracy
+    return found

@@ -46,6 +46,7 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
     return {
         "time": to_text(now),
         "database": str(config.database),
+        "model": _model(config, store),
         "posts": posts,
         "matches": matches,
         "posts_by_source": dict(store.mentions.counts_by_source()),
@@ -88,6 +89,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{status['posts']} posts stored, {status['waiting_for_score']} wait for a score, "
         f"{status['waiting_for_answer']} for an answer; times are UTC",
+        f"Judged by the model {status['model']}",
         "",
         "Sources",
     ]
@@ -110,6 +112,12 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
             f"  {delivery['channel']}: {delivery['state']}, {delivery['error']}" for delivery in status["undelivered"]
         ]
     return lines
+
+
+def _model(config: Config, store: Store) -> str:
+    """Name the model in force: one that was trained here, or that of the configuration."""
+    trained = store.models.in_force() if config.model.name == "bundled" else None
+    return trained.name if trained else config.model.name
 
 
 def _source_line(source: Mapping[str, Any]) -> str:

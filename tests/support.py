@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
-from db.records import Batch, Mention, Position, Score
+from db.labels import UNSURE
+from db.records import Answer, Batch, Mention, Position, Score
 from db.store import Store
 from db.times import FIVE_MINUTES, floor, to_text
 from jobs.collect import Source
@@ -68,7 +69,20 @@ class Keywords:
         else:
             sentiment, probabilities = "neutral", {"negative": 0.1, "neutral": 0.8, "positive": 0.1}
         stage = "purchase" if "buy" in text else "use"
-        return Score(self.name, True, "en", sentiment, probabilities, stage, {stage: 1.0})
+        answers = {
+            "sentiment": Answer(sentiment, probabilities),
+            "stage": Answer(UNSURE if "perhaps" in text else stage, {stage: 1.0}),
+            "reply": Answer("yes", {"no": 0.2, "yes": 0.8}) if "?" in text else Answer("no", {"no": 0.9, "yes": 0.1}),
+            "pillar": _certain("process" if "charged" in text else "product"),
+            "touchpoint": _certain("store" if "shop" in text else "none"),
+            "emotion": _certain({"negative": "anger", "neutral": "neutral", "positive": "joy"}[sentiment]),
+            "offensive": _certain("yes" if "damn" in text else "no"),
+        }
+        return Score(self.name, True, "en", answers)
+
+
+def _certain(label: str) -> Answer:
+    return Answer(label, {label: 1.0})
 
 
 def judge(store: Store, classifier: Classifier | None = None, now: datetime = NOW) -> None:
@@ -126,7 +140,7 @@ def kept_counts(path: Path) -> set[tuple[Any, ...]]:
 def recounted(path: Path) -> set[tuple[Any, ...]]:
     """What the table buckets should hold, counted post by post."""
     counts: dict[tuple[str, ...], Counter[str]] = {}
-    sql = "SELECT created_at, brand, source, stage, state, sentiment FROM matches WHERE state != 'pending'"
+    sql = "SELECT created_at, brand, source, stage, state, sentiment FROM matches WHERE state != 'pending' AND about"
     for created_at, name, platform, stage, state, sentiment in rows(path, sql):
         posted = datetime.fromisoformat(created_at)
         for span, step in (("5m", FIVE_MINUTES), ("1h", HOUR), ("1d", DAY)):

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import BertModel
 
 from db.errors import InputError
-from db.labels import SENTIMENTS, STAGES
+from db.labels import LABELS, SENTIMENTS, UNSURE
 from db.records import Score
 from models import classifier as module
 from models.classifier import BUNDLED, Classifier, Post, load
 from models.huggingface import map_labels
+from models.precision import Precision
 from tests.tiny_model import tiny_classifier, tiny_mention_model
 
 THREE = ["negative", "neutral", "positive"]
@@ -21,21 +23,43 @@ POSTS = [
     Post("great"),
     Post("this phone is not good, it is bad " * 20),
 ]
-HARD = [
-    "",
-    "   ",
-    "a" * 10_000,
-    "good " * 2_000,
-    "🔥" * 3_000,
-    "مرحبا بالعالم",
-    "\u202eevil text\u202c",
-    "\u200b\u200d\ufeff",
-    "half an emoji \ud83d",
-    "zero\x00byte",
-    "https://example.com",
-    "@someone",
-    "[SEP] [CLS] [PAD]",
-]
+
+# Texts as people and platforms send them, and whether a model for English rates them.
+NASTY = {
+    "nothing": ("", False),
+    "spaces only": (" \n\t\u00a0 ", False),
+    "emoji only": ("🔥🔥😡", True),
+    "one emoji of many signs": ("👩🏽\u200d💻", True),
+    "3,000 emoji": ("🔥" * 3_000, True),
+    "hashtags only": ("#fail #acme #neveragain", True),
+    "handles only": ("@acme @someone", False),
+    "links only": ("https://example.com/a?b=c www.example.com", False),
+    "handle and link": ("@acme https://example.com", False),
+    "punctuation only": ("!!! ... ???", False),
+    "an emoticon": (":(", True),
+    "elongations": ("sooooooooo gooooooood, looooove it!!!!!!!!!", True),
+    "sarcasm marked": ("oh great, another update /s", True),
+    "right to left": ("مرحبا بالعالم، الهاتف الجديد سيئ جدا", False),
+    "turned round": ("\u202eI hate this phone\u202c", True),
+    "both directions": ("I hate this phone مرحبا and it is bad", True),
+    "zero width only": ("\u200b\u200d\ufeff", False),
+    "zero width among words": ("I\u200b hate\u200b this\ufeff phone \u200d", True),
+    "10,000 characters": ("The delivery was late again. " * 345, True),
+    "100,000 characters": ("The delivery was late again. " * 3_450, True),
+    "100,000 letters in one word": ("a" * 100_000, True),
+    "100,000 handles": ("@a " * 100_000, False),
+    "100,000 links": ("https://example.com/ " * 100_000, False),
+    "100,000 open brackets": ("(" * 100_000, False),
+    "100,000 letters with accents": ("e" + "\u0301" * 100_000, True),
+    "half an emoji": ("\ud83d", False),
+    "half an emoji among words": ("I hate \ud83d this phone", True),
+    "both halves the wrong way round": ("great \ude00\ud83d phone", True),
+    "a zero byte": ("zero\x00byte in the phone", True),
+    "control characters": ("\x1b[31mI hate this phone\x07", True),
+    "what a tokenizer takes for its own": ("[SEP] [CLS] [PAD] is what my phone says", True),
+    "entities": ("I &lt;3 my phone &amp; you", True),
+    "letters in a fancy style": ("𝓘 𝓵𝓸𝓿𝓮 𝓶𝔂 𝓹𝓱𝓸𝓷𝓮", True),
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +81,27 @@ def no_bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "BUNDLED", tmp_path / "bundled")
 
 
-def test_a_score_holds_sentiment_and_stage_with_probabilities(tiny: Classifier) -> None:
+def test_a_score_answers_every_question_with_probabilities(tiny: Classifier) -> None:
     for score in tiny.score(POSTS):
         assert score.rated
-        assert tuple(score.probabilities) == SENTIMENTS
-        assert tuple(score.stage_probabilities) == STAGES
-        assert sum(score.probabilities.values()) == pytest.approx(1, abs=2e-4)
-        assert sum(score.stage_probabilities.values()) == pytest.approx(1, abs=5e-4)
-        assert score.probabilities[score.sentiment or ""] == max(score.probabilities.values())
-        assert score.stage_probabilities[score.stage or ""] == max(score.stage_probabilities.values())
+        assert tuple(score.answers) == tuple(LABELS)
+        for question, labels in LABELS.items():
+            probabilities = score.probabilities(question)
+            assert tuple(probabilities) == labels
+            assert sum(probabilities.values()) == pytest.approx(1, abs=5e-4)
+            assert probabilities[score.label(question) or ""] == max(probabilities.values())
+
+
+def test_a_stage_below_its_floor_is_not_forced_on_the_author(folders: Path, tiny: Classifier) -> None:
+    tops = sorted(max(score.probabilities("stage").values()) for score in tiny.score(POSTS))
+    assert tops[1] < tops[2]
+    careful = load(str(tiny_mention_model(folders / "careful", sentimon_stage_floor=tops[2] - 1e-4)))
+    for bold, score in zip(tiny.score(POSTS), careful.score(POSTS), strict=True):
+        top = max(score.probabilities("stage").values())
+        assert score.label("stage") == (bold.label("stage") if top >= tops[2] else UNSURE)
+        assert score.probabilities("stage") == bold.probabilities("stage")
+        assert score.label("sentiment") == bold.label("sentiment")
+    assert [score.label("stage") for score in careful.score(POSTS)].count(UNSURE) == 2
 
 
 def test_a_model_is_named_after_its_folder_and_version(tiny: Classifier) -> None:
@@ -73,22 +109,25 @@ def test_a_model_is_named_after_its_folder_and_version(tiny: Classifier) -> None
     assert {score.model for score in tiny.score(POSTS)} == {"tiny-7"}
 
 
-def test_a_post_scores_the_same_alone_and_in_any_company(tiny: Classifier) -> None:
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 2e-4), (torch.bfloat16, 2e-2)], ids=["fp32", "bf16"])
+def test_a_post_scores_the_same_alone_and_in_any_company(dtype: torch.dtype, near: float, folders: Path) -> None:
+    few_at_once = Precision(torch.device("cpu"), dtype, torch.get_num_threads(), tokens=256)
+    tiny = load(str(folders / "tiny"), precision=few_at_once)
     many = [Post(f"{post.text} {'phone ' * n}", post.brand) for n in range(20) for post in POSTS]
     together = tiny.score(many)
     backwards = tiny.score(many[::-1])[::-1]
     for post, one, other in list(zip(many, together, backwards, strict=True))[::9]:
         alone = tiny.score([post])[0]
         for score in (one, other):
-            assert score.probabilities == pytest.approx(alone.probabilities, abs=2e-4)
-            assert score.stage_probabilities == pytest.approx(alone.stage_probabilities, abs=2e-4)
-    assert len({tuple(score.probabilities.values()) for score in together}) > 20
+            for question in LABELS:
+                assert score.probabilities(question) == pytest.approx(alone.probabilities(question), abs=near)
+    assert len({tuple(score.probabilities("sentiment").values()) for score in together}) > 20
 
 
 def test_the_brand_matters(tiny: Classifier) -> None:
     text = "acme phone is good, not the update"
     with_brand, without = tiny.score([Post(text, "Acme"), Post(text)])
-    assert with_brand.probabilities != without.probabilities
+    assert with_brand.probabilities("sentiment") != without.probabilities("sentiment")
 
 
 def test_a_post_that_cannot_be_judged_is_not_rated_and_keeps_its_place(tiny: Classifier) -> None:
@@ -103,11 +142,30 @@ def test_the_platform_can_tell_the_language(tiny: Classifier) -> None:
     assert tiny.score([Post("ok", language="en-US")])[0].language == "en"
 
 
-@pytest.mark.parametrize("kind", ["tiny", "three"])
-def test_no_text_makes_scoring_fail(kind: str, folders: Path, no_bundled: None) -> None:
-    scores = load(str(folders / kind)).score([Post(text, "\ud83dAcme" * 20) for text in HARD])
-    assert len(scores) == len(HARD)
-    assert [score.rated for score in scores[:2]] == [False, False]
+@pytest.mark.parametrize("name", NASTY)
+def test_every_text_gets_an_answer_or_is_not_rated(name: str, tiny: Classifier) -> None:
+    text, rated = NASTY[name]
+    for brand in (None, "Acme", "\ud83dAcme" * 20):
+        (score,) = tiny.score([Post(text, brand)])
+        assert score.rated is rated
+        assert set(score.answers) == (set(LABELS) if rated else set())
+
+
+def test_nasty_texts_do_not_touch_their_neighbours(tiny: Classifier) -> None:
+    nasty = [Post(text) for text, _ in NASTY.values()]
+    among = tiny.score([*nasty, POSTS[0], *nasty])
+    assert [score.rated for score in among[: len(nasty)]] == [rated for _, rated in NASTY.values()]
+    alone = tiny.score([POSTS[0]])[0]
+    for question in LABELS:
+        assert among[len(nasty)].probabilities(question) == pytest.approx(alone.probabilities(question), abs=2e-4)
+
+
+def test_no_text_makes_a_hugging_face_model_fail(folders: Path, no_bundled: None) -> None:
+    scores = load(str(folders / "three")).score([Post(text, "Acme") for text, _ in NASTY.values()])
+    found = {name: score.rated for name, score in zip(NASTY, scores, strict=True)}
+    wanted = {name: rated for name, (_, rated) in NASTY.items()}
+    assert found == wanted | {"right to left": True}  # it rates every language
+    assert all(score.label("sentiment") in SENTIMENTS for score in scores if score.rated)
 
 
 def test_nothing_to_score_gives_nothing(tiny: Classifier) -> None:
@@ -139,19 +197,19 @@ def test_stars_become_sentiments_that_add_up(folders: Path, no_bundled: None) ->
     stars = load(str(folders / "stars"))
     assert stars.name == "stars"
     for score in stars.score(POSTS):
-        assert tuple(score.probabilities) == SENTIMENTS
-        assert sum(score.probabilities.values()) == pytest.approx(1, abs=2e-4)
-        assert score.stage is None
-        assert score.stage_probabilities == {}
+        assert tuple(score.probabilities("sentiment")) == SENTIMENTS
+        assert sum(score.probabilities("sentiment").values()) == pytest.approx(1, abs=2e-4)
+        assert tuple(score.answers) == ("sentiment",)
 
 
 def test_a_hugging_face_post_scores_the_same_alone_and_in_any_company(folders: Path, no_bundled: None) -> None:
     three = load(str(folders / "three"))
     for post, score in zip(POSTS, three.score(POSTS), strict=True):
-        assert score.probabilities == pytest.approx(three.score([post])[0].probabilities, abs=2e-4)
+        alone = three.score([post])[0]
+        assert score.probabilities("sentiment") == pytest.approx(alone.probabilities("sentiment"), abs=2e-4)
 
 
-def test_the_stage_comes_from_the_bundled_model(
+def test_all_but_the_sentiment_comes_from_the_bundled_model(
     folders: Path, monkeypatch: pytest.MonkeyPatch, tiny: Classifier
 ) -> None:
     monkeypatch.setattr(module, "BUNDLED", folders / "tiny")
@@ -159,8 +217,11 @@ def test_the_stage_comes_from_the_bundled_model(
     assert both.name == "three+tiny-7"
     posts = [*POSTS, Post("El nuevo teléfono se calienta demasiado cuando lo cargo"), Post("@someone")]
     scores = both.score(posts)
-    assert [score.stage for score in scores] == [score.stage for score in tiny.score(posts)]
-    assert (scores[-2].rated, scores[-2].stage, scores[-2].language) == (True, None, "es")
+    bundled = tiny.score(posts)
+    for question in LABELS.keys() - {"sentiment"}:
+        assert [score.label(question) for score in scores] == [score.label(question) for score in bundled]
+    assert [score.label("sentiment") for score in scores] != [score.label("sentiment") for score in bundled]
+    assert (scores[-2].rated, tuple(scores[-2].answers), scores[-2].language) == (True, ("sentiment",), "es")
     assert not scores[-1].rated
 
 
@@ -171,8 +232,8 @@ def test_configured_labels_turn_the_sentiments_round(tmp_path: Path, no_bundled:
         for one, other in (("negative", "positive"), ("positive", "negative"))
     ]
     for score, turned in zip(*ones, strict=True):
-        assert score.probabilities["negative"] == turned.probabilities["positive"]
-        assert score.probabilities["neutral"] == 0
+        assert score.probabilities("sentiment")["negative"] == turned.probabilities("sentiment")["positive"]
+        assert score.probabilities("sentiment")["neutral"] == 0
 
 
 @pytest.mark.parametrize(
@@ -242,6 +303,5 @@ def test_the_bundled_model_tells_praise_from_complaint() -> None:
             Post("What time does the Acme store open tomorrow?", "Acme"),
         ]
     )
-    assert (praise.sentiment, complaint.sentiment) == ("positive", "negative")
-    assert question.sentiment == "neutral"
+    assert [one.label("sentiment") for one in (praise, complaint, question)] == ["positive", "negative", "neutral"]
     assert bundled.name.startswith("bundled")

@@ -93,7 +93,7 @@ def folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (["export", "--format", "xml"], "'xml' is not one of 'csv', 'jsonl'"),
         (["run", "--once", "--job", "wash"], "'wash' is not one of 'collect', 'score', 'watch', 'notify'"),
         (["serve", "--port", "70000"], "70000 is not in the range"),
-        (["train", "--output", "x"], "name labelled posts with --sentiment or --journey"),
+        (["train", "--output", "x"], "name --recipe, --data and --output, or --from-verdicts"),
         (["status", "surplus"], "unexpected extra argument (surplus)"),
     ],
 )

@@ -1,22 +1,36 @@
-"""The model by itself: score and evaluate, as a person or a script calls them."""
+"""The model by itself: score, evaluate and train, as a person or a script calls them."""
 
+import contextlib
 import json
+import os
+import pty
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from db.labels import SENTIMENTS, STAGES
+from db.labels import COUNTED_STAGES, LABELS
+from db.records import Score
+from models.classifier import Post
+from models.text import LONGEST
+from monitor.cli.lines import FIRST, MOST, PATIENCE, Line, read, windows
 from tests.cli_rig import (
+    COMMAND,
+    complaint,
+    configure,
+    environment,
     jsonl,
     said,
     sentimon,
     told,
     version_of_bundled,
 )
+from tests.support import Keywords
 from tests.tiny_model import tiny_mention_model
 
 needs_model = pytest.mark.skipif(version_of_bundled() is None, reason="models/bundled is not in the tree")
-needs_version_1 = pytest.mark.skipif(version_of_bundled() != "1", reason="models/bundled holds interim weights")
 
 
 def scored(text: str) -> list[dict[str, object]]:
@@ -33,6 +47,52 @@ def test_json_lines_are_scored_in_order_with_their_ids(folder: Path) -> None:
         ("p2", "neutral", True),
         ("p3", None, False),
     ]
+
+
+def test_a_line_tells_all_that_the_model_says(folder: Path) -> None:
+    (row,) = scored(said(sentimon("score", stdin='{"id": 7, "text": "where to buy? awful"}\n')))
+    assert row == {
+        "id": 7,
+        "sentiment": "negative",
+        "probabilities": {"negative": 0.9, "neutral": 0.07, "positive": 0.03},
+        "stage": "purchase",
+        "stage_probabilities": {"purchase": 1.0},
+        "reply": "yes",
+        "reply_probability": 0.8,
+        "pillar": "product",
+        "touchpoint": "none",
+        "emotion": "anger",
+        "offensive": "no",
+        "language": "en",
+        "rated": True,
+        "model": "keywords-1",
+    }
+
+
+def test_what_is_not_rated_is_null_and_a_stage_that_is_not_sure_is_unsure(folder: Path) -> None:
+    silent, unsure = scored(said(sentimon("score", stdin="...\nperhaps\n")))
+    assert {key for key, value in silent.items() if value is not None} == {"id", "rated", "model"}
+    assert silent.keys() == unsure.keys()
+    assert (unsure["stage"], unsure["stage_probabilities"]) == ("unsure", {"use": 1.0})
+
+
+@dataclass(frozen=True)
+class Echo(Keywords):
+    """Says which brand each post is judged for, by its name."""
+
+    def score(self, posts: Sequence[Post]) -> list[Score]:
+        return [Score(str(post.brand), False, None) for post in posts]
+
+
+def test_lines_that_name_no_brand_are_judged_for_the_one_that_is_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.classifier.load", lambda *_, **__: Echo())
+    lines = jsonl({"text": "a", "brand": "Own"}, {"text": "b"}, {"text": "c", "brand": ""}, {"text": "d", "brand": 7})
+    for args, wanted in (((), ["Own", "None", "None", "None"]), (("--brand", "Acme"), ["Own", "Acme", "Acme", "Acme"])):
+        found = scored(said(sentimon("score", *args, stdin=lines)))
+        assert [row["model"] for row in found] == wanted
+    assert [row["model"] for row in scored(said(sentimon("score", "--brand", "Acme", stdin="a\n\n")))] == ["Acme"] * 2
 
 
 def test_plain_lines_are_scored_and_numbered(folder: Path) -> None:
@@ -71,15 +131,95 @@ def test_standard_input_need_not_be_utf_8(folder: Path) -> None:
     assert [row["sentiment"] for row in found] == ["negative", None]
 
 
+def some(count: int) -> Iterator[Line]:
+    return read(f"post {number}\n".encode() for number in range(count))
+
+
+def test_the_first_answers_come_soon_and_the_rest_in_windows_of_a_limited_size() -> None:
+    found = list(windows(some(3 * MOST), clock=lambda: 0.0))
+    assert [line.id for window in found for line in window] == list(range(1, 3 * MOST + 1))
+    assert len(found[0]) == FIRST
+    assert max(map(len, found)) == MOST
+    assert [len(window) for window in found[:4]] == sorted(len(window) for window in found[:4])
+    assert list(windows(iter(()))) == []
+
+
+def test_lines_that_come_slowly_do_not_wait_for_company() -> None:
+    times = iter(number * PATIENCE / 2 for number in range(100))
+    assert [len(window) for window in windows(some(9), clock=lambda: next(times))] == [2, 2, 2, 2, 1]
+
+
+def test_typed_lines_are_answered_one_by_one() -> None:
+    assert [len(window) for window in windows(some(3), most=1)] == [1, 1, 1]
+
+
+def test_a_huge_post_is_not_kept_beyond_what_a_model_reads() -> None:
+    for text in ("x" * 100_000, json.dumps({"text": "x" * 100_000})):
+        (line,) = read([text.encode()])
+        assert line.post is not None
+        assert len(line.post.text) == LONGEST
+
+
+@needs_model
+def test_answers_are_written_while_the_input_is_still_open(tmp_path: Path) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment()}
+    with subprocess.Popen([*COMMAND, "score"], cwd=tmp_path, **pipes) as process:
+        if process.stdin is None or process.stdout is None:
+            pytest.fail("no pipes")
+        process.stdin.write(b"the phone is awful\n" * FIRST)
+        process.stdin.flush()
+        found = [json.loads(process.stdout.readline()) for _ in range(FIRST)]
+        process.stdin.close()
+        assert [row["id"] for row in found] == list(range(1, FIRST + 1))
+        assert process.stdout.read() == b""
+    assert process.returncode == 0
+
+
+@needs_model
+def test_a_terminal_shows_how_far_it_is_and_the_answers_stay_clean(tmp_path: Path) -> None:
+    (tmp_path / "posts.txt").write_text("the phone is awful\n" * 200)
+    reader, terminal = pty.openpty()
+    with (tmp_path / "posts.txt").open("rb") as posts, (tmp_path / "answers").open("wb") as answers:
+        env = environment(TERM="xterm", COLUMNS="120")
+        pipes = {"stdin": posts, "stdout": answers, "stderr": terminal, "env": env}
+        with subprocess.Popen([*COMMAND, "score"], cwd=tmp_path, **pipes):
+            os.close(terminal)
+            shown = drained(reader)
+    assert len(scored((tmp_path / "answers").read_text())) == 200
+    assert "scoring" in shown
+    assert "100%" in shown
+    assert "200 posts" in shown
+
+
+def drained(terminal: int) -> str:
+    """All that is written to a terminal until nobody has it open any more."""
+    with contextlib.closing(os.fdopen(terminal, "rb", buffering=0)) as reader:
+        shown = b""
+        with contextlib.suppress(OSError):  # so Linux says that the other end was closed
+            while part := reader.read(4096):
+                shown += part
+    return shown.decode()
+
+
+def test_without_a_terminal_nothing_but_the_answers_is_written(tmp_path: Path, folder: Path) -> None:
+    result = sentimon("score", stdin="awful\n" * 200)
+    assert (len(scored(result.stdout)), result.stderr) == (200, "")
+
+
 @needs_model
 def test_strange_posts_are_scored_by_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     strange = {
         "long": "The delivery was late again. " * 345,
+        "longer": "The delivery was late again. " * 3_450,
         "one word": "a" * 10_000,
         "rtl": "\u202eevil text\u202c مرحبا",
         "zero width": "t\u200be\u200br\u200br\u200bi\u200bble \u200d\ufeff",
         "emoji": "🔥" * 300,
+        "hashtags": "#fail #acme",
+        "handles": "@acme @ann",
+        "links": "https://example.com",
+        "elongated": "soooooo gooooood",
         "empty": "",
         "half": "half an emoji \ud83d here",
         "nul": "zero\0byte",
@@ -89,14 +229,15 @@ def test_strange_posts_are_scored_by_the_bundled_model(tmp_path: Path, monkeypat
     )
     found = {row["id"]: row for row in scored(said(result))}
     assert found.keys() == strange.keys()
-    assert found["long"]["rated"] is True
-    assert found["empty"]["rated"] is False
+    rated = {key for key, row in found.items() if row["rated"]}
+    assert {"long", "longer", "emoji", "hashtags", "elongated", "half", "nul"} <= rated
+    assert not {"handles", "links", "empty"} & rated
     for row in found.values():
-        assert row["sentiment"] in (SENTIMENTS if row["rated"] else [None])
-        assert row["stage"] in (STAGES if row["rated"] else [None])
+        for question, labels in {**LABELS, "stage": COUNTED_STAGES}.items():
+            assert row[question] in (labels if row["rated"] else [None])
 
 
-@needs_version_1
+@needs_model
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -125,34 +266,159 @@ def labelled(folder: Path) -> Path:
 def test_evaluate_stands_beside_vader(labelled: Path) -> None:
     shown = said(sentimon("evaluate", "labelled.jsonl"))
     assert shown.index("sentiment, keywords-1: 4 posts") < shown.index("sentiment, VADER: 4 posts")
-    assert shown.count("accuracy     ") == 2
+    assert shown.count("\naccuracy  ") == 2
+    assert shown.count("\nexpected calibration error  ") == 1
     ours, vader = told("evaluate", "labelled.jsonl")
     assert (ours["model"], vader["model"]) == ("keywords-1", "VADER")
     assert ours["accuracy"]["value"] == 0.75
-    assert ours["labels"]["negative"] == {"precision": 0.5, "recall": 1.0, "f1": 0.6667, "posts": 1} | {
-        "f1": ours["labels"]["negative"]["f1"]
-    }
+    assert ours["labels"]["negative"] == {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "posts": 1}
+    # Bins of 0.9 (three posts, two of them right) and of 0.8 (one, right).
+    assert ours["expected_calibration_error"]["value"] == pytest.approx((abs(2.7 - 2) + abs(0.8 - 1)) / 4)
+    assert vader["expected_calibration_error"] is None
+    assert "by_source" not in ours
     assert told("evaluate", "labelled.jsonl", "--limit", "1")[0]["posts"] == 1
 
 
-def test_evaluate_measures_stages_where_they_are_labelled(folder: Path) -> None:
-    (folder / "labelled.csv").write_text("text,stage\nwhere to buy,purchase\nawful,use\n")
-    report, constant = told("evaluate", "labelled.csv")
-    assert constant["model"].startswith("always ")
-    assert (report["task"], report["accuracy"]["value"]) == ("stage", 1.0)
+def test_evaluate_measures_every_question_that_is_labelled(folder: Path) -> None:
+    (folder / "labelled.csv").write_text(
+        "text,sentiment,stage,reply,pillar,touchpoint,emotion,offensive\n"
+        "where to buy?,neutral,purchase,yes,product,none,neutral,no\n"
+        "awful,negative,use,no,product,store,anger,no\n"
+    )
+    found = told("evaluate", "labelled.csv")
+    ours, beside = found[::2], found[1::2]
+    assert [report["task"] for report in ours] == [report["task"] for report in beside] == list(LABELS)
+    assert {report["model"] for report in ours} == {"keywords-1"}
+    assert beside[0]["model"] == "VADER"
+    assert all(report["model"].startswith('always "') for report in beside[1:])
+    assert {report["task"]: report["accuracy"]["value"] for report in ours} == {
+        **dict.fromkeys(LABELS, 1.0),
+        "touchpoint": 0.5,
+    }
 
 
-def test_a_model_is_trained_measured_and_can_be_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluate_says_how_often_the_model_is_unsure_and_how_right_it_is_when_it_is_not(folder: Path) -> None:
+    (folder / "staged.csv").write_text("text,stage\nperhaps,use\nto buy,purchase\nawful,none\n")
+    (ours, constant) = told("evaluate", "staged.csv")
+    assert ours["accuracy"]["value"] == pytest.approx(2 / 3, abs=1e-4)  # the likeliest label counts
+    assert ours["unsure"] == pytest.approx(1 / 3)
+    assert ours["accuracy_when_sure"]["value"] == 0.5
+    assert constant["unsure"] == 0
+    shown = said(sentimon("evaluate", "staged.csv"))
+    assert "33.3% of those rated" in shown
+    assert "accuracy when sure          0.500" in shown
+
+
+def test_evaluate_takes_the_column_label_for_what_it_is_told(folder: Path) -> None:
+    (folder / "felt.csv").write_text("text,label\nawful,anger\nlove,joy\n")
+    assert "label 'anger' is unknown" in complaint(sentimon("evaluate", "felt.csv"), 1)
+    assert [report["task"] for report in told("evaluate", "felt.csv", "--head", "emotion")] == ["emotion"] * 2
+
+
+def test_evaluate_measures_each_source_by_itself(folder: Path) -> None:
+    rows = [{"text": "awful", "sentiment": "negative", "source": "x"}] * 3 + [{"text": "pen", "sentiment": "negative"}]
+    (folder / "rows.jsonl").write_text(jsonl(*rows))
+    ours, _ = told("evaluate", "rows.jsonl", "--by", "source")
+    assert {name: (one["posts"], one["accuracy"]["value"]) for name, one in ours["by_source"].items()} == {
+        "": (1, 0.0),
+        "x": (3, 1.0),
+    }
+    shown = said(sentimon("evaluate", "rows.jsonl", "--by", "source"))
+    assert "sentiment, keywords-1, by source" in shown
+    assert "(no source)" in shown
+
+
+def test_evaluate_judges_posts_for_their_brand_or_as_a_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.classifier.load", lambda *_, **__: Echo())
+    (folder / "rows.jsonl").write_text('{"text": "awful", "label": "negative", "brand": "Acme"}\n')
+    assert told("evaluate", "rows.jsonl")[0]["model"] == "Acme"
+    assert told("evaluate", "rows.jsonl", "--no-brand")[0]["model"] == "None"
+
+
+RECIPE = """
+[[phases]]
+name = "general"
+sets = [{ file = "felt.jsonl" }]
+
+[[phases]]
+name = "journey"
+sets = [{ file = "staged.jsonl" }, { file = "felt.jsonl", share = 0.5 }]
+"""
+
+
+@pytest.fixture
+def lessons(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a recipe, its posts and an encoder."""
     monkeypatch.undo()
     monkeypatch.chdir(folder)
     tiny_mention_model(folder / "encoder")
+    (folder / "recipe.toml").write_text(RECIPE)
+    (folder / "data").mkdir()
     felt = [("great update", "positive"), ("awful phone", "negative"), ("the phone", "neutral")] * 4
-    (folder / "felt.jsonl").write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in felt))
-    staged = [{"text": "love acme", "brand": "acme", "sentiment": "positive", "stage": "use"}] * 10
-    (folder / "staged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in staged))
-    data = ("--sentiment", "felt.jsonl", "--journey", "staged.jsonl", "--val", "felt.jsonl")
-    trained = said(sentimon("train", *data, "--encoder", "encoder", "--output", "model", "--epochs", "1"))
-    assert "trained on 21 posts, 1 journey posts held out" in trained
-    assert "On felt.jsonl" in trained
-    assert "On held-out journey posts" in trained
-    assert (folder / "model" / "model.safetensors").is_file()
+    (folder / "data" / "felt.jsonl").write_text(jsonl(*({"text": text, "label": label} for text, label in felt)))
+    staged = {"text": "love acme", "brand": "acme", "sentiment": "positive", "stage": "use", "source": "forum"}
+    (folder / "data" / "staged.jsonl").write_text(jsonl(*[staged] * 10))
+    return folder
+
+
+TRAIN = ("train", "--recipe", "recipe.toml", "--data", "data", "--output", "out", "--encoder", "encoder")
+
+
+def test_a_model_is_trained_by_a_recipe_and_can_be_used(lessons: Path) -> None:
+    assert said(sentimon(*TRAIN)) == f"{Path('out', 'journey')}\n"
+    configure(lessons, '[model]\nname = "./out/journey"')
+    (row,) = scored(said(sentimon("score", stdin="love acme\n")))
+    assert str(row["model"]).startswith("journey")
+
+
+def test_phases_that_are_done_are_skipped_and_said_so(lessons: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "models.train")
+    first = said(sentimon(*TRAIN))
+    assert caplog.messages == ["general: 12 posts", "journey: 16 posts"]
+    caplog.clear()
+    assert said(sentimon(*TRAIN)) == first
+    assert caplog.messages == ["general: done before", "journey: done before"]
+
+
+def test_what_is_calibrated_is_printed_and_phases_stay_as_they_were(lessons: Path) -> None:
+    said(sentimon(*TRAIN))
+    kept = [("good phone", "positive"), ("bad update", "negative"), ("where can i buy", "neutral")] * 4
+    (lessons / "data" / "kept.jsonl").write_text(jsonl(*({"text": text, "label": label} for text, label in kept)))
+    with (lessons / "recipe.toml").open("a") as recipe:
+        recipe.write('[[calibration]]\nfile = "kept.jsonl"\n')
+    weights = (lessons / "out" / "journey" / "model.safetensors").read_bytes()
+    assert said(sentimon(*TRAIN)) == f"{Path('out', 'calibrated')}\n"
+    calibrated = (lessons / "out" / "calibrated" / "model.safetensors").read_bytes()
+    assert calibrated != weights
+    assert (lessons / "out" / "journey" / "model.safetensors").read_bytes() == weights
+    assert said(sentimon(*TRAIN)) == f"{Path('out', 'calibrated')}\n"
+    assert (lessons / "out" / "calibrated" / "model.safetensors").read_bytes() == calibrated
+
+
+def test_nothing_is_calibrated_on_what_was_trained_on(lessons: Path) -> None:
+    with (lessons / "recipe.toml").open("a") as recipe:
+        recipe.write('[[calibration]]\nfile = "felt.jsonl"\n')
+    assert "every post of [[calibration]] was trained on; name others" in complaint(sentimon(*TRAIN), 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "exit_code", "says"),
+    [
+        (("--recipe", "none.toml"), 1, "none.toml: cannot be read: No such file or directory"),
+        (("--recipe", "data/felt.jsonl"), 1, "data/felt.jsonl: not valid TOML"),
+        (("--data", "nowhere"), 1, "nowhere: no such folder; name that of the recipe's files with --data"),
+        (("--data", "encoder"), 1, "felt.jsonl: cannot be read: No such file or directory"),
+        (("--encoder", "data"), 1, "data: no encoder here"),
+        (("--output", "recipe.toml"), 1, "recipe.toml: cannot hold the model"),
+        (("--folds", "data"), 1, "data/felt.jsonl:1: not a prediction"),
+        (("--folds", "encoder"), 1, "encoder: holds no predictions; make them with `make bench-journey`"),
+        (("--threads", "0"), 2, "'--threads': 0 is not in the range x>=1"),
+    ],
+)
+def test_training_that_cannot_begin(lessons: Path, args: tuple[str, str], exit_code: int, says: str) -> None:
+    assert says in complaint(sentimon(*TRAIN, *args), exit_code)
+
+
+def test_a_recipe_that_says_too_little(lessons: Path) -> None:
+    (lessons / "recipe.toml").write_text('[[phases]]\nname = "general"\n')
+    assert "recipe.toml: phases.0.sets: Field required" in complaint(sentimon(*TRAIN), 1)

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from db.errors import ConfigError
 from db.filters import Filter
-from db.labels import SENTIMENTS, STAGES
+from db.labels import EMOTIONS, OFFENSIVE, PILLARS, REPLIES, SENTIMENTS, STAGES, TOUCHPOINTS, UNSURE
 from db.records import NO_BRAND, Position
 from db.store import Store
 from jobs.channel import Message
@@ -58,15 +58,27 @@ def command(name: str) -> click.Command:
     return main.get_command(click.Context(main, info_name="sentimon"), name) or pytest.fail(f"no command {name}")
 
 
+def meant(arguments: list[str]) -> click.Command:
+    """The command, or the command below it, that these arguments call."""
+    one = command(arguments[0])
+    if isinstance(one, click.Group) and len(arguments) > 1 and not arguments[1].startswith("-"):
+        assert arguments[1] in one.commands, arguments
+        return one.commands[arguments[1]]
+    return one
+
+
+def helps(one: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
+    """A command and those below it as `--help` shows them, at a fixed width."""
+    context = click.Context(one, parent, info_name=name, terminal_width=100, max_content_width=100)
+    yield f"## {context.command_path}\n\n```text\n{one.get_help(context).rstrip()}\n```\n"
+    if isinstance(one, click.Group):
+        for below in COMMANDS if one is main else one.list_commands(context):
+            yield from helps(one.get_command(context, below) or pytest.fail(f"no command {below}"), below, context)
+
+
 def generated() -> str:
-    """Every command as `--help` shows it, at a fixed width."""
-    parts = []
-    for name in ("", *COMMANDS):
-        one: click.Command = command(name) if name else main
-        top = click.Context(main, info_name="sentimon", terminal_width=100, max_content_width=100)
-        context = click.Context(one, top, info_name=name, terminal_width=100) if name else top
-        parts.append(f"## {f'sentimon {name}'.strip()}\n\n```text\n{one.get_help(context).rstrip()}\n```\n")
-    return "\n".join(parts)
+    """Every command."""
+    return "\n".join(helps(main, "sentimon"))
 
 
 def with_generated(page: str) -> str:
@@ -94,8 +106,8 @@ def test_commands_shown_to_readers_exist_with_their_options(page: str) -> None:
             assert arguments[0] in ("--help", "--version", "--config"), arguments
             continue
         assert arguments[0] in COMMANDS, arguments
-        known = {option for parameter in command(arguments[0]).params for option in parameter.opts}
-        known |= {option for parameter in command(arguments[0]).params for option in parameter.secondary_opts}
+        parameters = meant(arguments).params
+        known = {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
         used = {argument.partition("=")[0] for argument in arguments[1:] if argument.startswith("--")}
         assert used <= known | {"--help"}, arguments
 
@@ -178,7 +190,9 @@ def test_every_hook_is_described() -> None:
 
 def test_every_label_is_described() -> None:
     page = text_of(DOCS / "labels.md")
-    assert [label for label in (*SENTIMENTS, *STAGES) if f"| `{label}` |" not in page] == []
+    in_tables = (*SENTIMENTS, *STAGES, *PILLARS, *TOUCHPOINTS)
+    assert [label for label in in_tables if f"| `{label}` |" not in page] == []
+    assert [label for label in (UNSURE, *REPLIES, *EMOTIONS, *OFFENSIVE) if f"`{label}`" not in page] == []
 
 
 def test_every_table_is_described(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Measuring predictions against labels."""
+"""Measuring what a model says against labels."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from db.errors import InputError
-from db.labels import SENTIMENTS, STAGES
-from models.evaluate import evaluate, vader
-from models.examples import UNLABELLED, read_examples
+from db.labels import SENTIMENTS, STAGES, UNSURE
+from db.records import Answer, Score
+from models.evaluate import calibration_error, evaluate, vader
+from models.examples import Example, read_examples
+from models.measure import measure
 
 TRUE = ["negative"] * 4 + ["neutral"] * 2 + ["positive"] * 4
 SAID = ["negative", "negative", "neutral", None, "neutral", "positive", "positive", "positive", "positive", "negative"]
@@ -26,6 +28,7 @@ def test_measures_agree_with_those_worked_out_by_hand() -> None:
     assert report.macro_recall.value == pytest.approx((0.5 + 0.5 + 0.75) / 3, abs=1e-4)
     assert report.macro_f1.value == pytest.approx((4 / 7 + 0.5 + 0.75) / 3, abs=1e-4)
     assert report.accuracy.value == pytest.approx(0.6)
+    assert report.calibration_error is None
 
 
 def test_a_post_that_is_not_rated_counts_as_a_miss() -> None:
@@ -67,6 +70,91 @@ def test_impossible_input_is_an_error() -> None:
         evaluate([], [], SENTIMENTS)
 
 
+def test_the_calibration_error_agrees_with_one_worked_out_by_hand() -> None:
+    # Bins of a fifteenth: 0.90 and 0.92 share one, 0.5 has another, and 1 belongs to the last.
+    said = [(0.90, True), (0.92, False), (0.5, True), (1.0, True)]
+    assert calibration_error(said).value == pytest.approx((abs(1.82 - 1) + abs(0.5 - 1) + 0) / 4, abs=1e-4)
+
+
+def test_probabilities_that_come_true_have_no_calibration_error_and_boasts_have() -> None:
+    modest = calibration_error([(0.7, number % 10 < 7) for number in range(1_000)])
+    boast = calibration_error([(0.95, number % 10 < 7) for number in range(1_000)])
+    assert modest.value == 0
+    assert modest.low == 0 < modest.high < 0.05
+    assert boast.value == pytest.approx(0.25)
+    # The normal approximation of a share: 1.96 * sqrt(0.7 * 0.3 / 1000).
+    assert (boast.low, boast.high) == (pytest.approx(0.25 - 0.0284, abs=0.005), pytest.approx(0.2784, abs=0.005))
+
+
+def test_only_rated_posts_are_weighed_for_calibration() -> None:
+    sure = Answer("neutral", {"negative": 0.1, "neutral": 0.8, "positive": 0.1})
+    report = evaluate(["neutral", "neutral"], [sure, None], SENTIMENTS)
+    assert report.calibration_error is not None
+    assert report.calibration_error.value == pytest.approx(0.2)
+
+
+def stage(label: str, probability: float) -> Answer:
+    return Answer(label if probability > 0.4 else UNSURE, {label: probability, "none": 0.01})
+
+
+def test_where_a_model_is_unsure_its_likeliest_label_counts_and_how_often_is_told() -> None:
+    labels = ["use", "use", "purchase", "purchase", "none"]
+    answers = [stage("use", 0.9), stage("use", 0.3), stage("purchase", 0.2), stage("use", 0.8), None]
+
+    report = evaluate(labels, answers, STAGES)
+
+    assert report.accuracy.value == pytest.approx(0.6)
+    assert report.macro_recall.value == pytest.approx((1 + 0.5 + 0) / 3, abs=1e-4)
+    assert report.coverage == pytest.approx(0.8)
+    assert report.unsure == pytest.approx(0.5)
+    assert report.sure_accuracy is not None
+    assert report.sure_accuracy.value == 0.5
+    assert evaluate(["use"], [stage("use", 0.1)], STAGES).sure_accuracy is None
+    assert evaluate(["use"], [None], STAGES).unsure == 0
+
+
+def score(**answers: Answer) -> Score:
+    return Score("mine", True, "en", answers)
+
+
+def test_every_question_is_measured_on_the_posts_that_are_labelled_for_it() -> None:
+    yes, good = Answer("yes", {"no": 0.4, "yes": 0.6}), Answer("positive", {"positive": 1.0})
+    examples = [
+        Example("love it", None, {"sentiment": "positive", "reply": "no"}),
+        Example("hate it", None, {"reply": "no"}),
+        Example("well", None, {"reply": "yes"}),
+        Example("half", None, {}, {"stage": [0.5, 0.5, 0, 0, 0, 0, 0, 0, 0]}),
+    ]
+
+    found = measure(examples, [score(sentiment=good, reply=yes)] * 4)
+
+    assert [(one.question, one.model, one.report.posts) for one in found] == [
+        ("sentiment", "mine", 1),
+        ("sentiment", "VADER", 1),
+        ("reply", "mine", 3),
+        ("reply", 'always "no"', 3),
+    ]
+    assert [one.report.accuracy.value for one in found] == [1, 1, pytest.approx(1 / 3, abs=1e-4), pytest.approx(0.6667)]
+    assert all(not one.sources for one in found)
+
+
+def test_a_question_that_a_model_does_not_answer_is_missed() -> None:
+    (ours, _) = measure([Example("x", None, {"pillar": "people"})], [score()])
+    assert (ours.report.coverage, ours.report.accuracy.value) == (0, 0)
+
+
+def test_each_source_is_measured_by_itself() -> None:
+    good = Answer("positive", {"positive": 1.0})
+    examples = [Example("love it", None, {"sentiment": "positive"}, source="x")] * 3
+    examples += [Example("hate it", None, {"sentiment": "negative"}, source="reddit"), Example("no label", source="y")]
+
+    ours, vader = measure(examples, [score(sentiment=good)] * 5, by_source=True)
+
+    assert {name: (r.posts, r.accuracy.value) for name, r in ours.sources.items()} == {"reddit": (1, 0), "x": (3, 1)}
+    assert {name: (r.posts, r.accuracy.value) for name, r in vader.sources.items()} == {"reddit": (1, 1), "x": (3, 1)}
+    assert ours.report.accuracy.value == 0.75
+
+
 def test_vader_judges_by_its_lexicon() -> None:
     texts = ["I love this, it is great!", "I hate this, it is awful", "The store opens at nine", ""]
     assert vader(texts) == ["positive", "negative", "neutral", "neutral"]
@@ -75,19 +163,36 @@ def test_vader_judges_by_its_lexicon() -> None:
 def test_labelled_posts_are_read_from_json_lines_and_csv_alike(tmp_path: Path) -> None:
     lines, table = tmp_path / "posts.jsonl", tmp_path / "posts.csv"
     rows = [
-        {"text": 'Love it, "really"', "label": "positive", "brand": "Acme", "stage": "use"},
-        {"text": "two\nlines", "label": "negative"},
+        {"text": 'Love it, "really"', "label": "positive", "brand": "Acme", "stage": "use", "source": "x"},
+        {"text": "two\nlines", "label": "negative", "reply": "yes"},
     ]
     lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    table.write_text('\ufefftext,label,brand,stage\n"Love it, ""really""",positive,Acme,use\n"two\nlines",negative,,\n')
+    table.write_text(
+        '\ufefftext,label,brand,stage,source,reply\n"Love it, ""really""",positive,Acme,use,x,\n'
+        '"two\nlines",negative,,,,yes\n'
+    )
     examples = read_examples(lines)
     assert read_examples(table) == examples
-    assert (examples[0].brand, SENTIMENTS[examples[0].sentiment], STAGES[examples[0].stage]) == (
-        "Acme",
-        "positive",
-        "use",
-    )
-    assert (examples[1].brand, examples[1].stage) == (None, UNLABELLED)
+    assert examples == [
+        Example('Love it, "really"', "Acme", {"sentiment": "positive", "stage": "use"}, source="x"),
+        Example("two\nlines", None, {"sentiment": "negative", "reply": "yes"}),
+    ]
+
+
+def test_a_table_without_a_header_is_read_by_the_names_of_its_columns(tmp_path: Path) -> None:
+    table = tmp_path / "posts.tsv"
+    table.write_text('so "angry\t0\ta1\nhalf and half\t0,1\ta2\nnobody knows\t9\ta3\n')
+    found = read_examples(table, "emotion", {"0": "anger", "1": "joy", "9": ""}, ["text", "label", "id"])
+    assert found == [
+        Example('so "angry', None, {"emotion": "anger"}),
+        Example("half and half", None, {}, {"emotion": [0.5, 0, 0, 0.5, 0, 0, 0]}),
+    ]
+
+
+def test_a_column_called_label_answers_the_question_that_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "posts.jsonl"
+    file.write_text('{"text": "grr", "label": "anger", "target": "Acme"}\n')
+    assert read_examples(file, "emotion") == [Example("grr", "Acme", {"emotion": "anger"})]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +201,10 @@ def test_labelled_posts_are_read_from_json_lines_and_csv_alike(tmp_path: Path) -
         ("a.csv", "text,label\nfine,positive\nbad,meh\n", "a.csv:3"),
         ("b.csv", "body,label\nfine,positive\n", "b.csv:2"),
         ("c.jsonl", '{"text": "fine", "label": "meh"}\n', "c.jsonl:1"),
+        ("d.jsonl", '{"text": "fine", "label": "neutral"}\nnot json\n', r"d\.jsonl:2: not a labelled post"),
+        ("e.jsonl", '{"label": "negative"}\n', r"e\.jsonl:1: not a labelled post: text is missing"),
+        ("f.jsonl", "[1]\n", r"f\.jsonl:1: not a labelled post"),
+        ("g.jsonl", '{"text": "fine", "stage": "meh"}\n', r"g\.jsonl:1: .*stage 'meh' is unknown; expected awareness"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -11,8 +11,9 @@ from sqlite_utils import Database
 from db.errors import DatabaseError
 from db.filters import Filter
 from db.migrations import migrations
+from db.records import Verdict
 from db.store import Store
-from tests.support import keep, mention, rows
+from tests.support import NOW, judge, keep, kept_counts, mention, recounted, rows
 
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%fts%' AND name NOT LIKE 'sqlite_%'"
 
@@ -98,6 +99,76 @@ def test_a_file_of_an_earlier_version_keeps_its_posts(tmp_path: Path) -> None:
     with Store(path) as store:
         assert store.mentions.counts() == (1, 0)
         assert store.cases.count(Filter()) == 0
+
+
+OLD_ROWS = """
+    INSERT INTO mentions (id, source, source_id, text, created_at, collected_at) VALUES
+        (1, 'x', 'a', 'awful acme', '2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z'),
+        (2, 'x', 'b', 'acme acme', '2026-01-01T00:02:00Z', '2026-01-01T00:03:00Z'),
+        (3, 'x', 'c', '12345', '2026-01-01T00:03:00Z', '2026-01-01T00:03:00Z'),
+        (4, 'x', 'd', 'acme waits', '2026-01-01T00:04:00Z', '2026-01-01T00:05:00Z');
+    INSERT INTO matches (id, mention_id, brand, source, created_at, state, sentiment, stage, model, negative) VALUES
+        (1, 1, 'Acme', 'x', '2026-01-01T00:00:00Z', 'rated', 'negative', 'use', 'old-1', 0.9),
+        (2, 2, 'Acme', 'x', '2026-01-01T00:02:00Z', 'rated', 'positive', 'none', 'old-2', 0.1),
+        (3, 3, 'Acme', 'x', '2026-01-01T00:03:00Z', 'not_rated', NULL, 'none', 'old-1', NULL),
+        (4, 4, 'Acme', 'x', '2026-01-01T00:04:00Z', 'pending', NULL, NULL, NULL, NULL);
+    INSERT INTO scores VALUES
+        (1, 'old-1', 1, 'en', 'negative', 0.9, 0.06, 0.04, 'use', '{"use": 0.8, "none": 0.2}', '2026-01-01T00:05:00Z'),
+        (2, 'old-2', 1, 'es', 'positive', 0.1, 0.1, 0.8, NULL, NULL, '2026-01-01T00:05:00Z'),
+        (3, 'old-1', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2026-01-01T00:05:00Z');
+    INSERT INTO buckets VALUES
+        ('5m', '2026-01-01T00:00:00Z', 'Acme', 'x', 'none', 0, 0, 1, 1),
+        ('5m', '2026-01-01T00:00:00Z', 'Acme', 'x', 'use', 1, 0, 0, 0);
+    INSERT INTO alerts VALUES (1, 'Acme', 'negative spike', '2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z', NULL,
+        'high', 9, 1.0, 9.0, 0.001, 60, 9, 1.0, 0.1, 'Acme: a spike', '[]');
+    INSERT INTO alert_posts VALUES (1, 1);
+    INSERT INTO cases VALUES (1, 1, 1, 'a spike', 'new', 0.9, '2026-01-01T00:05:00Z');
+"""
+
+
+@pytest.fixture
+def old_file(tmp_path: Path) -> Path:
+    """A file as the first release left it, with rows."""
+    path = tmp_path / "sentimon.db"
+    with closing(sqlite3.connect(path)) as connection:
+        migrations.apply(Database(connection), stop_before="m005_verdicts")
+        connection.executescript(OLD_ROWS)
+        connection.commit()
+    return path
+
+
+def test_a_file_of_the_first_release_keeps_its_labels_alerts_and_cases(old_file: Path) -> None:
+    before = {table: rows(old_file, f"SELECT * FROM {table}") for table in ("mentions", "buckets", "alerts", "cases")}
+    with Store(old_file) as store:
+        found = {match.id: match for match in store.mentions.every(Filter())}
+        assert [(m.sentiment, m.stage, m.model, m.negative) for m in found.values()] == [
+            ("negative", "use", "old-1", 0.9),
+            ("positive", "none", "old-2", 0.1),
+            (None, "none", "old-1", None),
+            (None, None, None, None),
+        ]
+        assert {(m.reply, m.emotion, m.reviewed, m.about) for m in found.values()} == {(None, None, False, True)}
+        assert [match.id for match in store.mentions.of_alert(1)] == [1]
+        assert [case.match.id for case in store.cases.waiting(Filter(), 9)] == [1]
+        assert store.mentions.pending_count() == 1
+    assert {table: rows(old_file, f"SELECT * FROM {table}") for table in before} == before
+    assert rows(old_file, "PRAGMA foreign_key_check") == []
+
+
+def test_old_scores_are_read_like_new_ones_and_give_way_to_a_person(old_file: Path) -> None:
+    with Store(old_file) as store:
+        scores = {match.id: score for match, score in store.verdicts.sample(9, None, seed=1)}
+        assert scores.keys() == {1, 2}
+        assert scores[1].probabilities("sentiment") == {"negative": 0.9, "neutral": 0.06, "positive": 0.04}
+        assert (scores[1].label("stage"), scores[1].probabilities("stage")) == ("use", {"use": 0.8, "none": 0.2})
+        assert (scores[2].label("sentiment"), scores[2].label("stage")) == ("positive", None)
+        with store.transaction():
+            store.verdicts.give([Verdict(1, "ann", NOW, {"sentiment": "neutral"}), Verdict(2, "ann", NOW, {})])
+        one, two, *_ = store.mentions.every(Filter())
+        assert (one.sentiment, one.stage, one.negative, one.reviewed) == ("neutral", "use", 0.0, True)
+        assert (two.sentiment, two.stage, two.negative, two.reviewed) == ("positive", "none", 0.1, True)
+        judge(store)
+    assert kept_counts(old_file) == recounted(old_file)
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 """Scoring judges what waits, once, whoever stops it when."""
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from db.buckets import Change
 from db.filters import Filter
+from db.labels import LABELS
 from db.records import NO_BRAND, Score
 from db.store import Store
-from jobs.score import BATCH, score
+from jobs.score import BATCH, rescore, score
 from models.classifier import Post
 from tests.support import HOUR, NOW, Keywords, keep, kept_counts, mention, recounted, rows
 
@@ -71,6 +73,36 @@ def test_a_judgement_is_kept_with_its_probabilities_its_model_and_its_time(store
     assert (match.sentiment, match.stage, match.model, match.negative) == ("positive", "purchase", "keywords-1", 0.03)
 
 
+def test_the_answers_to_all_questions_are_kept_and_in_force(store: Store) -> None:
+    keep(store, mention(1, "damn, acme charged twice in the shop?"), mention(2, "12345"))
+    score(store, Keywords(), lambda: NOW)
+    sql = "SELECT reply, reply_probability, pillar, touchpoint, emotion, offensive FROM scores ORDER BY match_id"
+    assert rows(store.path, sql) == [("yes", 0.8, "process", "store", "anger", "yes"), (None,) * 6]
+    given, nothing = (text for (text,) in rows(store.path, "SELECT probabilities FROM scores ORDER BY match_id"))
+    assert json.loads(given).keys() == LABELS.keys()
+    assert json.loads(given)["reply"] == {"no": 0.2, "yes": 0.8}
+    assert nothing is None
+    (match,) = store.mentions.find("damn", Filter(), 1)
+    assert (match.reply, match.pillar, match.touchpoint, match.emotion, match.offensive) == (
+        *("yes", "process", "store", "anger", "yes"),
+    )
+    assert (match.reviewed, match.about) == (False, True)
+
+
+def test_a_model_that_knows_fewer_questions_leaves_the_others_open(store: Store) -> None:
+    class Terse(Keywords):
+        def score(self, posts: Sequence[Post]) -> list[Score]:
+            return [
+                replace(each, answers={"sentiment": each.answers["sentiment"]}) if each.rated else each
+                for each in super().score(posts)
+            ]
+
+    keep(store, mention(1, "love acme"))
+    score(store, Terse(), lambda: NOW)
+    (match,) = store.mentions.every(Filter())
+    assert (match.sentiment, match.stage, match.reply, match.emotion) == ("positive", "none", None, None)
+
+
 def test_it_stops_between_two_batches_when_told_to(store: Store) -> None:
     keep(store, *(mention(number) for number in range(BATCH + 1)))
     done: list[int] = []
@@ -105,3 +137,51 @@ def test_two_that_score_at_once_count_once(store: Store) -> None:
     score(store, Raced(), lambda: NOW)
     assert store.trends.by([], Filter())[0].negative == 10
     assert rows(store.path, "SELECT count(*) FROM scores") == [(10,)]
+
+
+# --- judging anew -----------------------------------------------------------------------------------------------------
+
+
+def stale(store: Store, model: str = "keywords-2", *brands: str) -> list[int]:
+    return store.mentions.judged_by_others(model, Filter(brands=brands))
+
+
+def test_another_model_judges_anew_what_was_judged_and_its_counts_take_the_place_of_the_others(store: Store) -> None:
+    keep(store, *(mention(number, "awful") for number in range(BATCH + 2)))
+    score(store, Keywords(), lambda: NOW)
+    keep(store, mention("waits", "awful"))
+    seen: list[int] = []
+    other = Keywords("keywords-2", negative=(), positive=("awful",))
+    assert rescore(store, other, stale(store), lambda: NOW, seen.append) == BATCH + 2
+    assert seen == [BATCH, BATCH + 2]
+    assert (stale(store), len(stale(store, "keywords-1"))) == ([], BATCH + 2)
+    assert store.mentions.pending_count() == 1
+    assert [(trend.negative, trend.positive) for trend in store.trends.by([], Filter())] == [(0, BATCH + 2)]
+    assert kept_counts(store.path) == recounted(store.path)
+    assert rows(store.path, "SELECT model, count(*) FROM scores GROUP BY model") == [
+        ("keywords-1", BATCH + 2),
+        ("keywords-2", BATCH + 2),
+    ]
+
+
+def test_judging_anew_goes_on_where_it_was_stopped(store: Store) -> None:
+    class Stopped(Recording):
+        def score(self, posts: Sequence[Post]) -> list[Score]:
+            if self.asked:
+                raise KeyboardInterrupt
+            return super().score(posts)
+
+    keep(store, *(mention(number) for number in range(BATCH + 3)))
+    score(store, Keywords(), lambda: NOW)
+    with pytest.raises(KeyboardInterrupt):
+        rescore(store, Stopped("keywords-2"), stale(store), lambda: NOW)
+    assert rescore(store, Keywords("keywords-2"), stale(store), lambda: NOW) == 3
+
+
+def test_a_post_that_goes_while_others_are_judged_anew_is_left_out(store: Store) -> None:
+    keep(store, mention(1), mention(2), brands=[NO_BRAND])
+    score(store, Keywords(), lambda: NOW)
+    ids = stale(store)
+    keep(store, mention(1), brands=["Acme"])
+    assert rescore(store, Keywords("keywords-2"), ids, lambda: NOW) == 1
+    assert stale(store, "keywords-2", "Acme") == []

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from db.errors import DatabaseError
+from db.errors import DatabaseError, InputError
 from db.filters import Filter
+from db.labels import UNSURE
 from db.mentions import Added
-from db.records import NO_BRAND, Match, Position, Reach
+from db.records import NO_BRAND, Match, Position, Reach, Registered
 from db.store import Store
 from db.trends import Trend
 from models.classifier import Post
@@ -138,6 +139,15 @@ def test_a_search_keeps_to_span_brand_source_stage_and_sentiment(store: Store) -
     assert found(store, "acme", Filter(brands=("Bolt",))) == {"4"}
     assert found(store, "acme", Filter(sources=("x",), sentiments=("negative",))) == {"1", "2"}
     assert found(store, None, Filter(stages=("purchase", "none"))) == {"3"}
+
+
+def test_a_search_keeps_to_reply_pillar_and_touchpoint(store: Store) -> None:
+    keep(store, mention(1, "is acme open?"), mention(2, "acme charged me in the shop"), mention(3, "a new acme shop"))
+    judge(store)
+    assert found(store, None, Filter(replies=("yes",))) == {"1"}
+    assert found(store, None, Filter(pillars=("process", "people"))) == {"2"}
+    assert found(store, "acme", Filter(touchpoints=("store",))) == {"2", "3"}
+    assert found(store, None, Filter(pillars=("product",), touchpoints=("store",), replies=("no",))) == {"3"}
 
 
 def test_a_deleted_post_is_found_no_more_and_takes_its_rows_along(store: Store) -> None:
@@ -300,6 +310,55 @@ def test_what_cannot_be_rated_is_counted_apart(store: Store) -> None:
     (unrated,) = [m for m in store.mentions.every(Filter()) if m.sentiment is None]
     assert (unrated.sentiment, unrated.negative, unrated.model) == (None, None, "keywords-1")
     assert [match.id for match in store.mentions.find(None, Filter(stages=("none",)), 9)] == [unrated.id]
+
+
+def test_a_stage_of_which_the_model_is_unsure_is_counted_apart_never_as_none(store: Store) -> None:
+    keep(store, mention(1, "love acme, perhaps"), mention(2, "12345"), mention(3, "love acme"))
+    judge(store)
+    assert by(store, "stage") == {
+        (None, "Acme", "unsure"): (0, 0, 1, 0),
+        (None, "Acme", "none"): (0, 0, 0, 1),
+        (None, "Acme", "use"): (0, 0, 1, 0),
+    }
+    assert found(store, None, Filter(stages=(UNSURE,))) == {"1"}
+    assert by(store, stages=(UNSURE,)) == {(None, "Acme"): (0, 0, 1, 0)}
+    assert kept_counts(store.path) == recounted(store.path)
+
+
+# --- models that were trained here ------------------------------------------------------------------------------------
+
+
+def trained(name: str, **more: object) -> Registered:
+    given = {"folder": f"models/{name}", "base": "bundled-1", "created_at": NOW, "posts": 400} | more
+    return Registered(name, measures={"sentiment macro recall": 0.75}, **given)  # type: ignore[arg-type]
+
+
+def test_registered_models_are_kept_as_they_were_given_and_one_at_most_is_in_force(store: Store) -> None:
+    assert store.models.in_force() is None
+    first, second = trained("second-1"), trained("first-2", in_force=True)
+    with store.transaction():
+        store.models.register(first)
+        store.models.register(second)
+    assert store.models.all() == [first, second]
+    assert store.models.in_force() == second
+    with store.transaction():
+        store.models.register(trained("third-3", in_force=True))
+        store.models.use("second-1")
+    assert [model.name for model in store.models.all() if model.in_force] == ["second-1"]
+    with store.transaction():
+        store.models.use(None)
+    assert store.models.in_force() is None
+    assert len(store.models.all()) == 3
+
+
+def test_a_name_that_is_taken_or_not_there_is_refused_and_changes_nothing(store: Store) -> None:
+    with store.transaction():
+        store.models.register(trained("one-1", in_force=True))
+    with pytest.raises(InputError, match="model one-1: registered already"), store.transaction():
+        store.models.register(trained("one-1"))
+    with pytest.raises(InputError, match="model two: not registered; there are: one-1"), store.transaction():
+        store.models.use("two")
+    assert store.models.all() == [trained("one-1", in_force=True)]
 
 
 # --- several at once ------------------------------------------------------------------------------------------------

@@ -1,116 +1,161 @@
 """Training, on a handful of posts and a tiny encoder: the same code that made the bundled weights."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from safetensors.torch import load_file
 
 from db.errors import InputError, SentimonError
-from db.labels import SENTIMENTS
+from models import train as module
 from models.classifier import Post, load
-from models.examples import UNLABELLED, Example, read_examples
-from models.network import MentionModel
-from models.train import Plan, balance, save, split, train
+from models.examples import Example
+from models.recipe import Phase, Recipe
+from models.train import follow, train
 from tests.tiny_model import tiny_mention_model
 
+POSTS = [
+    Example("good day", None, {"sentiment": "positive"}),
+    Example("bad day", None, {"sentiment": "negative"}),
+    Example("the day", "acme", {"sentiment": "neutral", "stage": "none"}),
+] * 8
 
-def examples() -> list[Example]:
-    return [
-        Example("good day", None, 2, UNLABELLED),
-        Example("bad day", None, 0, UNLABELLED),
-        Example("the day", "acme", 1, 8),
-    ] * 8
+
+def a_phase(**more: object) -> Phase:
+    return Phase.model_validate({"name": "one", "batch_size": 8, "learning_rate": 3e-3, "sets": [], **more})
+
+
+def labels(folder: Path, *texts: str, question: str = "sentiment") -> list[str | None]:
+    return [score.label(question) for score in load(str(folder)).score([Post(text) for text in texts])]
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("encoder")
-    tiny_mention_model(folder)
-    return folder
+    return tiny_mention_model(tmp_path_factory.mktemp("encoder"))
 
 
 def test_training_learns_and_writes_a_model_that_loads_without_pickle(encoder: Path, tmp_path: Path) -> None:
-    train(encoder, examples(), tmp_path / "model", Plan(epochs=40, learning_rate=3e-4, batch_size=8))
+    train(encoder, POSTS, tmp_path / "model", a_phase(epochs=20))
 
-    scores = load(str(tmp_path / "model")).score([Post("good day"), Post("bad day")])
-
-    assert [score.sentiment for score in scores] == ["positive", "negative"]
+    assert labels(tmp_path / "model", "good day", "bad day") == ["positive", "negative"]
     assert {path.suffix for path in (tmp_path / "model").iterdir()} <= {".json", ".safetensors", ".txt"}
 
 
+def test_probabilities_of_a_teacher_are_learned_as_labels_are(encoder: Path, tmp_path: Path) -> None:
+    taught = [
+        Example("good day", probabilities={"sentiment": (0.7, 0.2, 0.1)}),
+        Example("bad day", probabilities={"sentiment": (0.1, 0.2, 0.7)}),
+    ] * 8
+
+    train(encoder, taught, tmp_path, a_phase(epochs=60))
+
+    good, bad = load(str(tmp_path)).score([Post("good day"), Post("bad day")])
+    assert list(good.probabilities("sentiment").values()) == pytest.approx([0.7, 0.2, 0.1], abs=0.1)
+    assert list(bad.probabilities("sentiment").values()) == pytest.approx([0.1, 0.2, 0.7], abs=0.1)
+
+
+def test_a_head_learns_only_from_the_posts_that_are_labelled_for_it(encoder: Path, tmp_path: Path) -> None:
+    train(encoder, POSTS, tmp_path, a_phase(epochs=1, weight_decay=0))
+
+    before, after = (load_file(folder / "model.safetensors") for folder in (encoder, tmp_path))
+    for head in ("reply", "pillar", "touchpoint", "emotion", "offensive"):
+        assert torch.equal(before[f"heads.{head}.weight"], after[f"heads.{head}.weight"])
+    for head in ("sentiment", "stage"):
+        assert not torch.equal(before[f"heads.{head}.weight"], after[f"heads.{head}.weight"])
+
+
+def test_layers_that_are_frozen_stay_as_they_are(encoder: Path, tmp_path: Path) -> None:
+    train(encoder, POSTS, tmp_path, a_phase(epochs=1, frozen=1))
+
+    before, after = (load_file(folder / "model.safetensors") for folder in (encoder, tmp_path))
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert "heads.sentiment.weight" in changed
+    assert not {name for name in changed if name.startswith("encoder.")}
+
+
 def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(
-    encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
-    plan = Plan(epochs=4, batch_size=8, checkpoint_every=3)
-    train(encoder, examples(), whole, plan)
+    phase = a_phase(epochs=4)
+    monkeypatch.setattr(module, "CHECKPOINT_EVERY", 3)
+    train(encoder, POSTS, whole, phase)
     with pytest.MonkeyPatch.context() as patch:  # the machine goes down right after the second checkpoint
-        from models import train as module
-
         saved = module._save_checkpoint
         taken: list[int] = []
 
-        def dying(path: Path, step: int, *parts: object) -> None:
-            saved(path, step, *parts)
+        def dying(path: Path, plan: str, step: int, *parts: object) -> None:
+            saved(path, plan, step, *parts)
             taken.append(step)
             if len(taken) == 2:
                 raise KeyboardInterrupt
 
         patch.setattr(module, "_save_checkpoint", dying)
         with pytest.raises(KeyboardInterrupt):
-            train(encoder, examples(), stopped, plan)
+            train(encoder, POSTS, stopped, phase)
     caplog.set_level("INFO")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: of another run"):
+        train(encoder, POSTS, stopped, a_phase(epochs=5))
 
-    train(encoder, examples(), stopped, plan)
+    train(encoder, POSTS, stopped, phase)
 
     assert "going on from step 6" in caplog.text
     assert not (stopped / "checkpoint.pt").exists()
     assert (stopped / "model.safetensors").stat().st_size == (whole / "model.safetensors").stat().st_size
-
-
-def test_balancing_takes_back_what_a_skewed_training_set_adds(encoder: Path, tmp_path: Path) -> None:
-    posts = [Post(f"{a} {b}") for a in ("great", "awful", "phone", "love", "hate") for b in ("update", "acme", "buy")]
-    truth = [str(score.sentiment) for score in load(str(encoder)).score(posts)]
-    labelled = [
-        Example(post.text, None, SENTIMENTS.index(label), UNLABELLED) for post, label in zip(posts, truth, strict=True)
-    ]
-    skewed = [Example("", None, 0, UNLABELLED)] * 1 + [Example("", None, 1, UNLABELLED)] * 998
-    skewed += [Example("", None, 2, UNLABELLED)] * 1
-    model = MentionModel.from_pretrained(encoder, dtype=torch.float32)
-    with torch.no_grad():  # as if it had learnt that nearly every post is neutral
-        model.sentiment.bias += torch.tensor([1 / 1000, 998 / 1000, 1 / 1000]).log()
-    save(model, AutoTokenizer.from_pretrained(encoder), tmp_path)
-    assert [score.sentiment for score in load(str(tmp_path)).score(posts)] != truth
-
-    share = balance(tmp_path, skewed, labelled)
-
-    assert share > 0.5
-    assert [score.sentiment for score in load(str(tmp_path)).score(posts)] == truth
+    assert labels(stopped, "good day", "bad day", "the day") == labels(whole, "good day", "bad day", "the day")
 
 
 def test_training_that_goes_astray_ends_in_one_line(encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(SentimonError, match="lower the learning rate"):
-        train(encoder, examples(), tmp_path, Plan(epochs=40, learning_rate=10.0, batch_size=8))
+        train(encoder, POSTS, tmp_path, a_phase(epochs=40, learning_rate=1e6))
 
 
-def test_the_same_seed_holds_the_same_posts_back() -> None:
-    posts = [Example(str(number), None, 0, 0) for number in range(100)]
+@pytest.mark.parametrize("kind", ["distilbert", "no such kind"])
+def test_what_cannot_be_trained_from_is_an_error_of_one_line(kind: str, encoder: Path, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(encoder, start)
+    (start / "config.json").write_text(json.dumps({"model_type": kind}))
+    with pytest.raises(InputError, match="start: not a model to train from") as caught:
+        train(start, POSTS, tmp_path / "model", a_phase())
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "model").exists()
 
-    kept, held = split(posts, 0.1, seed=7)
 
-    assert len(held) == 10
-    assert not {post.text for post in kept} & {post.text for post in held}
-    assert split(posts, 0.1, seed=7) == (kept, held)
+def write_posts(data: Path) -> None:
+    rows = [
+        {"text": "good day", "label": "positive", "source": "x"},
+        {"text": "bad day", "label": "negative", "source": "x"},
+        {"text": "the day", "label": "neutral", "stage": "none", "source": "forum"},
+    ]
+    (data / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows * 8))
 
 
-@pytest.mark.parametrize(
-    "line", ["not json", '{"text": "no label in the list", "label": "sad"}', '{"label": "negative"}', "[1]"]
-)
-def test_a_line_that_is_no_labelled_post_is_named_with_its_number(line: str, tmp_path: Path) -> None:
-    file = tmp_path / "posts.jsonl"
-    file.write_text(json.dumps({"text": "fine", "label": "neutral"}) + "\n" + line + "\n")
+def two_phases() -> Recipe:
+    sets = [{"file": "posts.jsonl"}]
+    one = {"batch_size": 8, "learning_rate": 3e-3, "epochs": 20, "sets": sets}
+    return Recipe.model_validate({"phases": [{"name": "general", **one}, {"name": "journey", **one}]})
 
-    with pytest.raises(InputError, match=r"posts\.jsonl:2: not a labelled post"):
-        read_examples(file)
+
+def test_each_phase_begins_where_the_last_one_ended_and_is_not_done_twice(
+    encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_posts(tmp_path)
+    caplog.set_level("INFO")
+
+    last = follow(two_phases(), tmp_path, encoder, tmp_path / "out")
+
+    assert last == tmp_path / "out" / "journey"
+    assert labels(last, "good day", "bad day", "the day") == ["positive", "negative", "neutral"]
+    assert "journey: 24 posts" in caplog.text
+    general = (tmp_path / "out" / "general" / "model.safetensors").read_bytes()
+    (last / "model.safetensors").unlink()
+    caplog.clear()
+
+    assert follow(two_phases(), tmp_path, encoder, tmp_path / "out") == last
+
+    assert "general: done before" in caplog.text
+    assert "journey: 24 posts" in caplog.text
+    assert (tmp_path / "out" / "general" / "model.safetensors").read_bytes() == general
+    assert (last / "model.safetensors").is_file()

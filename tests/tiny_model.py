@@ -1,12 +1,11 @@
 """Models with tiny random weights, for tests that need a model but not its judgement."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import AutoModel, BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from models.network import MentionModel
 from models.train import save
@@ -15,14 +14,14 @@ _TEXT = "great awful good bad phone update love hate the is my it a i this not w
 WORDS = _TEXT.split()
 
 
-def tiny_mention_model(folder: Path, version: str | None = None) -> Path:
-    """Write a model of the bundled architecture."""
+def tiny_mention_model(folder: Path, version: str | None = None, **about: object) -> Path:
+    """Write a model of the bundled architecture; `about` goes into its configuration."""
     tokenizer = _tokenizer()
     torch.manual_seed(1)
-    save(MentionModel(_config(len(tokenizer))), tokenizer, folder)
-    if version is not None:
-        path = folder / "config.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), "sentimon_version": version}))
+    model = MentionModel(AutoModel.from_config(_config(len(tokenizer)), add_pooling_layer=False))
+    for head in model.heads.values():
+        torch.nn.init.normal_(head.weight, std=0.3)  # so that different posts get different answers
+    save(model, tokenizer, folder, **({} if version is None else {"sentimon_version": version}), **about)
     return folder
 
 

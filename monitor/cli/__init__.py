@@ -30,9 +30,13 @@ COMMANDS = {
     "queue": "ask:queue",
     "mentions": "ask:mentions",
     "status": "ask:status",
-    "score": "judge:score",
-    "evaluate": "judge:evaluate",
-    "train": "judge:train",
+    "score": "score:score",
+    "label": "label:label",
+    "verdicts": "verdicts:verdicts",
+    "evaluate": "evaluate:evaluate",
+    "train": "train:train",
+    "models": "own:list_models",
+    "rescore": "own:rescore",
 }
 
 

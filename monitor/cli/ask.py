@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from db.filters import Filter
-from db.labels import SENTIMENTS
+from db.labels import PILLARS, REPLIES, SENTIMENTS, TOUCHPOINTS
 from db.records import Match
 from db.trends import KEYS
 from monitor import shapes
@@ -137,11 +137,28 @@ def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -
 @click.argument("text", required=False, type=Words())
 @with_filter
 @click.option("--sentiment", "sentiments", multiple=True, type=click.Choice(SENTIMENTS), help="Only this sentiment.")
+@click.option("--reply", "replies", multiple=True, type=click.Choice(REPLIES), help="Only posts to answer, or not to.")
+@click.option("--pillar", "pillars", multiple=True, type=click.Choice(PILLARS), help="Only posts about this.")
+@click.option(
+    "--touchpoint",
+    "touchpoints",
+    multiple=True,
+    type=click.Choice(TOUCHPOINTS),
+    help="Only posts of those who met the brand here.",
+)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many, the newest first.")
 @with_json
 @with_config
 def mentions(
-    text: str | None, sentiments: tuple[str, ...], limit: int, as_json: bool, config_path: Path | None, **options: Any
+    text: str | None,
+    sentiments: tuple[str, ...],
+    replies: tuple[str, ...],
+    pillars: tuple[str, ...],
+    touchpoints: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+    config_path: Path | None,
+    **options: Any,
 ) -> None:
     """Find stored posts by their words.
 
@@ -149,7 +166,9 @@ def mentions(
     """
     from dataclasses import replace
 
-    chosen = replace(make_filter(options), sentiments=sentiments)
+    chosen = replace(
+        make_filter(options), sentiments=sentiments, replies=replies, pillars=pillars, touchpoints=touchpoints
+    )
     app = open_app(config_path)
     with app.store() as store:
         found = store.mentions.find(text, settle(chosen, app, store), min(limit, MOST))

@@ -12,7 +12,7 @@ import click
 
 from db.errors import InputError
 from db.filters import Filter
-from db.labels import STAGES
+from db.labels import COUNTED_STAGES
 from db.store import Store
 from db.times import FIVE_MINUTES, floor
 from monitor import config, plugins
@@ -72,7 +72,9 @@ class Words(click.ParamType[str]):
 def with_filter(command: F) -> F:
     """Add --since, --until, --brand, --source and --stage."""
     for option in (
-        click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Only this journey stage."),
+        click.option(
+            "--stage", "stages", multiple=True, type=click.Choice(COUNTED_STAGES), help="Only this journey stage."
+        ),
         click.option("--source", "sources", multiple=True, type=Words(), help="Only this source."),
         click.option("--brand", "brands", multiple=True, type=Words(), help="Only this brand."),
         click.option("--until", type=Moment(), help="Only posts before this time."),

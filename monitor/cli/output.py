@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
@@ -14,6 +14,7 @@ from monitor.shapes import measures
 
 if TYPE_CHECKING:
     from models.evaluate import Report
+    from models.measure import Measured
 
 
 def print_json(value: Any) -> None:
@@ -21,9 +22,9 @@ def print_json(value: Any) -> None:
     click.echo(to_json(value, indent=2))
 
 
-def print_line(value: Mapping[str, Any]) -> None:
-    """Print one line of JSON."""
-    click.echo(to_json(value))
+def print_lines(values: Iterable[Mapping[str, Any]]) -> None:
+    """Print lines of JSON, and see that they leave before more is computed."""
+    click.echo("\n".join(map(to_json, values)))
 
 
 def standard_input() -> BinaryIO:
@@ -57,18 +58,68 @@ def print_table(
     console.print(table)
 
 
-def print_report(task: str, model: str, report: "Report") -> None:
-    """Print how well a model did."""
+def print_report(measured: "Measured") -> None:
+    """Print how well a model did, and on each source where that was measured."""
+    report = measured.report
+    title = f"{measured.question}, {measured.model}"
     rows: list[list[object]] = [
         [c.label, f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}", c.support] for c in report.labels if c.support
     ]
     numbers = ["precision", "recall", "F1", "posts"]
-    print_table(
-        f"{task}, {model}: {report.posts} posts, {report.coverage:.1%} rated", ["label", *numbers], rows, numbers
-    )
+    print_table(f"{title}: {report.posts} posts, {report.coverage:.1%} rated", ["label", *numbers], rows, numbers)
     for name, measure in measures(report).items():
-        click.echo(f"{name:<13}{measure.value:.3f}  (95 %: {measure.low:.3f} to {measure.high:.3f})")
+        click.echo(f"{name:<28}{measure.value:.3f}  (95 %: {measure.low:.3f} to {measure.high:.3f})")
+    if report.unsure:
+        click.echo(f"{'unsure':<28}{report.unsure:.1%} of those rated; the figures above take the likeliest label")
     click.echo()
+    if measured.sources:
+        _print_sources(title, measured.sources)
+
+
+def _print_sources(title: str, sources: Mapping[str, "Report"]) -> None:
+    names = list(dict.fromkeys(name for report in sources.values() for name in measures(report)))
+    rows: list[list[object]] = []
+    for source, report in sources.items():
+        found = measures(report)
+        shown = [f"{m.value:.3f} ({m.low:.3f} to {m.high:.3f})" if (m := found.get(name)) else "-" for name in names]
+        rows.append([source or "(no source)", report.posts, f"{report.coverage:.1%}", *shown])
+    numbers = ["posts", "rated", *names]
+    print_table(f"{title}, by source", ["source", *numbers], rows, numbers)
+    click.echo()
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a person looks at what is written here; a stream may be closed."""
+    return stream is not None and stream.isatty()
+
+
+@contextmanager
+def progress(what: str, total: int | None, watched: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Draw a bar on a terminal's standard error: tell what this gives how many posts are done, and how much of `total`.
+
+    `total` is in whatever is counted, None where it is not known.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[posts]:,} posts, {task.fields[rate]:,.0f} a second"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not (watched and is_terminal(sys.stderr)),
+        transient=True,
+        redirect_stdout=False,  # it may be a file
+    ) as bar:
+        bar.add_task(what, total=total, posts=0, rate=0.0)
+        task = bar.tasks[0]
+
+        def show(posts: int, done: int) -> None:
+            bar.update(task.id, completed=done, posts=posts, rate=posts / max(task.elapsed or 0, 0.001))
+
+        yield show
 
 
 @contextmanager

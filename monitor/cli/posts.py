@@ -178,9 +178,9 @@ def _write_csv(rows: Iterable[Mapping[str, Any]], target: TextIO) -> None:
     writer = csv.DictWriter(target, fieldnames=shapes.MATCH_KEYS)
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: _defused(value) for key, value in row.items()})
+        writer.writerow({key: defused(value) for key, value in row.items()})
 
 
-def _defused(value: Any) -> Any:
+def defused(value: Any) -> Any:
     """Keep a spreadsheet from running what a stranger wrote."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else value

@@ -16,6 +16,10 @@ TOUR = {
     "mentions": "Find stored posts by their words.",
     "status": "Show sources, backlog, last errors and next runs.",
     "score": "Judge posts from a file or standard input, one JSON line each.",
+    "label": "Judge posts drawn at random: Enter where the model is right, two digits where it is not.",
+    "verdicts": "Take people's verdicts out, bring them in, or draw posts to judge elsewhere.",
     "evaluate": "Measure the model on labelled posts, beside VADER.",
     "train": "Train the bundled model from a sentence encoder.",
+    "models": "List the versions of the model that were trained here, and which one judges.",
+    "rescore": "Let the model in force judge posts anew that another one has judged.",
 }

@@ -1,0 +1,202 @@
+"""What scoring costs, and what it costs done otherwise: `make bench-model`, some minutes on two cores.
+
+Side by side on the same posts, which are all different: sentimon on every question; the transformers pipeline as
+people write it, a post a call and everything by default, on a network of RoBERTa-base's size and on one of ours (both
+with random weights and our tokenizer: speed does not depend on what they have learnt); VADER; and our network alone,
+in fp32, in int8 and beside the matrix products that the machine can do. "1 thread" is of torch: tokenising, a few
+hundredths of the time, uses them all.
+"""
+
+import argparse
+import itertools
+import random
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.posts import texts
+from benchmarks.table import Line, seconds, write
+from db.errors import SentimonError
+from db.labels import LABELS
+from models.batches import pack, pad
+from models.classifier import BUNDLED, Post, load, quiet
+from models.evaluate import vader
+from models.language import is_rated
+from models.network import MentionModel, encode
+from models.precision import TOKENS_CPU
+from models.text import normalise
+from monitor.cli.output import print_table
+
+BRAND = "Norvane"
+WINDOW = 4_096  # posts scored at once
+NAIVE = 200  # posts at most where one is read at a time, which takes long
+LONGEST = 500  # characters of those: a pipeline cuts nothing by default and fails beyond 512 tokens
+SQUARE = 2_048  # rows and columns of the matrix products
+POSTS_A_SECOND = "posts/s"
+GFLOPS = "GFLOP/s"
+
+Batches = list[dict[str, torch.Tensor]]
+Told = dict[str, torch.Tensor]  # by question, the place of each post's label
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print how fast each way is, and how often int8 gives the label of fp32."""
+    from transformers import RobertaConfig
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.model", description="Measure the model's speed.")
+    parser.add_argument("--posts", type=int, default=5_000)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    args = parser.parse_args(arguments)
+    if args.posts < 1:
+        parser.error("--posts must be 1 or more")
+    start = time.perf_counter()
+    posts, origin = choose(args.posts, args.data)
+    lines, same = measure(posts, RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1))
+    title = f"{len(posts):,} {origin}; {time.perf_counter() - start:.0f} s"
+    print_table(title, ["what", "measured", "", "beside"], write(lines), right=["measured"])
+    rows = [[question, *(f"{one[question]:.1%}" for one in same.values())] for question in LABELS]
+    print_table("labels in int8 as in fp32", ["question", *same], rows, right=list(same))
+
+
+def choose(count: int, data: Path) -> tuple[list[str], str]:
+    """Return so many posts that are rated and that all look different to the model, and say what they are."""
+    file = data / "unlabelled" / "posts.txt"
+    found: Iterable[str] = _varied()
+    origin = "authored posts of the demo, repeated with small variations"
+    if file.is_file():
+        found, origin = file.read_text(encoding="utf-8").split("\n"), f"real posts of {file}"
+        random.Random(7).shuffle(found)
+    kept: dict[str, str] = {}
+    for text in found:
+        if is_rated(text)[0]:
+            kept.setdefault(normalise(text, BRAND), text)
+        if len(kept) == count:
+            break
+    return list(kept.values()), origin
+
+
+def measure(found: list[str], big: Any) -> tuple[list[Line], dict[str, Mapping[str, float]]]:
+    """Read the same posts in every way; `big` is the configuration of the pipeline's larger network.
+
+    Gives the lines of the table, and for each kind of int8 the share of equal labels by question.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    small = AutoConfig.from_pretrained(BUNDLED, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(BUNDLED, local_files_only=True)
+    few = [text for text in found if len(text) <= LONGEST][:NAIVE]
+    vader(found[:1])  # imports it
+    lines = [Line("VADER", _rate(found, lambda: vader(found)), POSTS_A_SECOND)]
+    pipelines = []
+    for name, config in (("of RoBERTa-base's size", big), ("of our size", small)):
+        pipelines.append(f"pipeline {name}")
+        rate = _one_at_a_time(few, config, tokenizer)
+        lines.append(Line(pipelines[-1], rate, f"{POSTS_A_SECOND}, of {len(few)} only"))
+
+    classifier = load("bundled")  # which chooses the threads
+    posts = [Post(text, BRAND) for text in found]
+    windows = [posts[start : start + WINDOW] for start in range(0, len(posts), WINDOW)]
+    threads = torch.get_num_threads()
+    for number in sorted({threads, 1}):
+        torch.set_num_threads(number)
+        classifier.score(posts[:64])
+        rate = _rate(posts, lambda: [classifier.score(window) for window in windows])
+        lines.append(Line(f"sentimon, {_counted(number)}", rate, POSTS_A_SECOND, (*pipelines, "VADER")))
+
+    torch.set_num_threads(threads)
+    alone = f"its network alone, {_counted(threads)}"
+    network, batches = MentionModel.load(BUNDLED), _batches(found, tokenizer)
+    fp32, taken = _timed(network, batches)
+    lines.append(Line(alone, len(found) / taken, POSTS_A_SECOND))
+    same: dict[str, Mapping[str, float]] = {}
+    for kind in ("tensor", "channel"):
+        int8, longer = _timed(_quantised(kind), batches)
+        lines.append(Line(f"the same in int8, per {kind}", len(found) / longer, POSTS_A_SECOND, (alone,)))
+        same[f"per {kind}"] = {name: (int8[name] == fp32[name]).float().mean().item() for name in LABELS}
+
+    most = _matrix_products()
+    reached = sum(operations(network, *batch["input_ids"].shape) for batch in batches) / taken / 1e9
+    lines.append(Line(f"matrix products, {SQUARE} x {SQUARE}, {_counted(threads)}", most, GFLOPS))
+    lines.append(Line(alone.replace("alone", "alone, padding too"), reached, GFLOPS))
+    lines.append(Line("share of the products' rate that it reaches", 100 * reached / most, "%"))
+    return lines, same
+
+
+def operations(network: MentionModel, posts: int, tokens: int) -> int:
+    """Count the floating point operations of reading so many posts of so many tokens: linear layers and attention."""
+    layers = network.encoder.encoder.layer
+    weights = sum(part.weight.numel() for part in layers.modules() if isinstance(part, torch.nn.Linear))
+    products = 4 * len(layers) * network.encoder.config.hidden_size * tokens  # for each token: with keys, with values
+    return posts * tokens * (2 * weights + products)
+
+
+def _varied() -> Iterator[str]:
+    for turn in itertools.count(1):
+        for text in texts():
+            yield text if turn == 1 else f"{text} ({turn})"
+
+
+def _rate(posts: list[Any], work: Callable[[], object]) -> float:
+    return len(posts) / seconds(work, repeats=1)
+
+
+def _one_at_a_time(posts: list[str], config: Any, tokenizer: Any) -> float:
+    from transformers import AutoModelForSequenceClassification, pipeline
+
+    with quiet():
+        model = AutoModelForSequenceClassification.from_config(config)
+        classify = pipeline("text-classification", model=model, tokenizer=tokenizer)
+        classify(posts[0])
+        return _rate(posts, lambda: [classify(post) for post in posts])
+
+
+def _batches(found: list[str], tokenizer: Any) -> Batches:
+    encodings = encode(tokenizer, [normalise(text, BRAND) for text in found], [BRAND] * len(found))
+    packed = pack([len(encoding["input_ids"]) for encoding in encodings], TOKENS_CPU)
+    return [pad([encodings[number] for number in batch], tokenizer.pad_token_id) for batch in packed]
+
+
+def _timed(network: torch.nn.Module, batches: Batches) -> tuple[Told, float]:
+    """Read everything once; return the labels and the seconds that it took."""
+    told: list[Told] = []
+    with torch.inference_mode():
+        network(**batches[0])
+        start = time.perf_counter()
+        for batch in batches:
+            told.append({name: logits.argmax(-1) for name, logits in network(**batch).items()})
+        taken = time.perf_counter() - start
+    return {name: torch.cat([one[name] for one in told]) for name in LABELS}, taken
+
+
+def _quantised(kind: str) -> torch.nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch moves its quantisation to a package of its own
+        from torch.ao import quantization
+
+        settings = {"tensor": quantization.default_dynamic_qconfig, "channel": quantization.per_channel_dynamic_qconfig}
+        network: torch.nn.Module = quantization.quantize_dynamic(
+            MentionModel.load(BUNDLED), {torch.nn.Linear: settings[kind]}
+        )
+        return network
+
+
+def _matrix_products() -> float:
+    """Billions of floating point operations a second, in fp32, the best of five products."""
+    left, right = torch.rand(SQUARE, SQUARE), torch.rand(SQUARE, SQUARE)
+    return 2 * SQUARE**3 / seconds(lambda: left @ right, repeats=5) / 1e9
+
+
+def _counted(threads: int) -> str:
+    return f"{threads} thread{'s' * (threads > 1)}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SentimonError as error:
+        sys.exit(f"benchmarks: {error}")

@@ -1,0 +1,137 @@
+"""People's word on posts. Every verdict is kept; the newest of a post is in force and wins over every model."""
+
+import heapq
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlite_utils import Database
+
+from db.errors import InputError
+from db.labels import GUIDE, LABELS
+from db.mentions import MATCH_COLUMNS, MATCH_TABLES, match_from_row
+from db.records import Answer, Match, Score, Verdict
+from db.scores import NEWEST_VERDICT, put_in_force
+from db.times import from_text, to_text
+
+# A post that was once drawn at random stays so, whoever looks at it again and why.
+_VERDICT_COLUMNS = """v.match_id AS verdict_match, v.reviewer, v.given_at, v.about AS verdict_about,
+    EXISTS (SELECT 1 FROM verdicts WHERE match_id = v.match_id AND random) AS drawn, """ + ", ".join(
+    f"v.{question} AS verdict_{question}" for question in GUIDE
+)
+
+
+class Verdicts:
+    """The table verdicts."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def give(self, verdicts: Sequence[Verdict]) -> int:
+        """Keep verdicts, put them in force and count; runs in the caller's transaction.
+
+        Returns how many say something new: one that repeats a post's newest verdict, or is known already, changes
+        nothing. Raises InputError for a match that is not there and for a label that is not in the guide.
+        """
+        new = [verdict.match_id for verdict in verdicts if self._keep(verdict)]
+        put_in_force(self._db, dict.fromkeys(new))
+        return len(new)
+
+    def sample(self, count: int, brand: str | None, seed: int) -> list[tuple[Match, Score]]:
+        """Draw rated posts without a verdict at random from all (of one brand), each with the score in force.
+
+        The same seed draws the same posts as long as nothing is added or judged.
+        """
+        where, values = ("AND brand = ?", [brand]) if brand else ("", [])
+        sql = f"SELECT id FROM matches WHERE state = 'rated' AND NOT reviewed {where} ORDER BY id"
+        dice = random.Random(seed)
+        drawn = heapq.nsmallest(count, self._db.execute(sql, values), key=lambda _: dice.random())
+        return [found for (match_id,) in drawn for found in self._with_score(match_id)]
+
+    def all(self, random_only: bool = False, brand: str | None = None) -> Iterator[tuple[Match, Verdict]]:
+        """Go through the newest verdict of each match, those that say "not about the brand" included.
+
+        `random_only` keeps to posts that were drawn at random.
+        """
+        clauses, values = [f"v.id = {NEWEST_VERDICT}"], list[object]()
+        if random_only:
+            clauses.append("drawn")
+        if brand:
+            clauses.append("k.brand = ?")
+            values.append(brand)
+        # CROSS JOIN begins with the verdicts, which are few, and not with the matches.
+        sql = f"""SELECT {MATCH_COLUMNS}, {_VERDICT_COLUMNS}
+            FROM verdicts v CROSS JOIN matches k ON k.id = v.match_id JOIN mentions m ON m.id = k.mention_id
+            WHERE {" AND ".join(clauses)} ORDER BY v.match_id"""
+        for row in self._db.query(sql, values):
+            yield match_from_row(row), _verdict(row)
+
+    def judged_by(self, time: datetime) -> set[int]:
+        """Return the ids of the matches on which a verdict had been given by then."""
+        sql = "SELECT DISTINCT match_id FROM verdicts WHERE given_at <= ?"
+        return {match_id for (match_id,) in self._db.execute(sql, (to_text(time),)).fetchall()}
+
+    def _keep(self, verdict: Verdict) -> bool:
+        _check(verdict)
+        if not self._db.execute("SELECT 1 FROM matches WHERE id = ?", (verdict.match_id,)).fetchone():
+            raise InputError(
+                f"match {verdict.match_id}: no such post in this database; take the ids from a sample of it"
+            )
+        known = self._of(verdict.match_id)
+        drawn = verdict.random or any(one.random for one in known)
+        verdict = replace(verdict, at=from_text(to_text(verdict.at)), random=drawn)  # as it is read back
+        if verdict in known or (known and replace(known[-1], at=verdict.at) == verdict):
+            return False
+        self._db.execute(
+            f"""INSERT INTO verdicts (match_id, reviewer, given_at, about, random, {", ".join(GUIDE)})
+            VALUES (?, ?, ?, ?, ?, {", ".join("?" * len(GUIDE))})""",
+            (
+                verdict.match_id,
+                verdict.reviewer,
+                to_text(verdict.at),
+                verdict.about,
+                verdict.random,
+                *(verdict.labels.get(question) for question in GUIDE),
+            ),
+        )
+        return True
+
+    def _of(self, match_id: int) -> list[Verdict]:
+        sql = f"SELECT {_VERDICT_COLUMNS} FROM verdicts v WHERE match_id = ? ORDER BY given_at, id"
+        return [_verdict(row) for row in self._db.query(sql, [match_id])]
+
+    def _with_score(self, match_id: int) -> Iterator[tuple[Match, Score]]:
+        """Yield a match with its score, nothing where it went meanwhile."""
+        labels = ", ".join(f"s.{question} AS score_{question}" for question in LABELS)
+        sql = f"""SELECT {MATCH_COLUMNS}, s.rated, s.language AS score_language, s.probabilities, {labels}
+            FROM {MATCH_TABLES} JOIN scores s ON s.match_id = k.id AND s.model = k.model WHERE k.id = ?"""
+        for row in self._db.query(sql, [match_id]):
+            answers = {
+                question: Answer(row[f"score_{question}"], probabilities)
+                for question, probabilities in json.loads(row["probabilities"] or "{}").items()
+            }
+            yield match_from_row(row), Score(row["model"], bool(row["rated"]), row["score_language"], answers)
+
+
+def _check(verdict: Verdict) -> None:
+    for question, label in verdict.labels.items():
+        if question not in GUIDE:
+            raise InputError(f"match {verdict.match_id}: no verdict is given on {question}; but on {', '.join(GUIDE)}")
+        if label not in LABELS[question]:
+            known = ", ".join(LABELS[question])
+            raise InputError(f"match {verdict.match_id}: {question} cannot be {label!r}; choose from {known}")
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    labels = {question: row[f"verdict_{question}"] for question in GUIDE if row[f"verdict_{question}"] is not None}
+    return Verdict(
+        row["verdict_match"],
+        row["reviewer"],
+        from_text(row["given_at"]),
+        labels,
+        random=bool(row["drawn"]),
+        about=bool(row["verdict_about"]),
+    )

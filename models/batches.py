@@ -1,0 +1,58 @@
+"""Which posts a network reads at once: those of like length, so that little padding is computed."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Encoding = dict[str, list[int]]  # what a tokenizer makes of one post: token ids, and their types where it has any
+
+
+def tokenise(tokenizer: Any, *texts: list[str], **options: Any) -> list[Encoding]:
+    """Turn texts, or pairs of texts, into token ids, without padding."""
+    if not texts[0]:  # tokenizers fail on nothing
+        return []
+    many = tokenizer(*texts, return_attention_mask=False, **options)
+    keys = list(many)
+    return [dict(zip(keys, row, strict=True)) for row in zip(*(many[key] for key in keys), strict=True)]
+
+
+def read_in_batches(
+    encodings: Sequence[Encoding], read: Callable[[dict[str, Tensor]], Tensor], tokens: int, padding: int
+) -> Tensor:
+    """Let `read` answer for batches of at most `tokens` tokens; return its rows in the order of the posts."""
+    rows: list[Tensor] = [torch.empty(0)] * len(encodings)
+    for batch in pack([len(encoding["input_ids"]) for encoding in encodings], tokens):
+        inputs = pad([encodings[number] for number in batch], padding)
+        for number, row in zip(batch, read(inputs), strict=True):
+            rows[number] = row
+    return torch.stack(rows) if rows else torch.empty(0)
+
+
+def pack(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Group posts by length so that each group, padded to its longest, has at most `tokens`; return their numbers."""
+    batches: list[list[int]] = []
+    current: list[int] = []
+    for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if current and lengths[number] * (len(current) + 1) > tokens:
+            batches.append(current)
+            current = []
+        current.append(number)
+    return [*batches, current] if current else batches
+
+
+def pad(encodings: Sequence[Encoding], padding: int) -> dict[str, Tensor]:
+    """Fill up to the longest; return tensors of shape (posts, tokens) and the mask of what is no padding."""
+    longest = max(len(encoding["input_ids"]) for encoding in encodings)
+    filled = {
+        key: torch.tensor(
+            [
+                encoding[key] + [padding if key == "input_ids" else 0] * (longest - len(encoding[key]))
+                for encoding in encodings
+            ]
+        )
+        for key in encodings[0]
+    }
+    lengths = torch.tensor([len(encoding["input_ids"]) for encoding in encodings])
+    return filled | {"attention_mask": (torch.arange(longest) < lengths[:, None]).long()}

@@ -1,0 +1,73 @@
+"""How to compute is chosen by what is measured. The figures are invented here: a test's machine is only one machine."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+import torch
+
+from models import precision
+from models.precision import choose, exact
+
+FP32, BF16 = torch.float32, torch.bfloat16
+Rates = Mapping[tuple[torch.dtype, int], float]  # by precision and threads
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is taken as it is")
+
+
+@pytest.fixture(autouse=True)
+def _four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, rates: Rates) -> list[tuple[torch.dtype, int]]:
+    """Let measurements give these figures; return the list of those that were made, as (precision, rows)."""
+    made: list[tuple[torch.dtype, int]] = []
+
+    def rate(dtype: torch.dtype, rows: int) -> float:
+        made.append((dtype, rows))
+        return rates[dtype, torch.get_num_threads()]
+
+    monkeypatch.setattr(precision, "_rate", rate)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("rates", "threads"),
+    [({4: 40.0, 2: 30.0, 1: 20.0}, 4), ({4: 30.0, 2: 40.0, 1: 20.0}, 2), ({4: 10.0, 2: 15.0, 1: 20.0}, 1)],
+)
+def test_as_many_threads_are_used_as_are_fastest(
+    rates: dict[int, float], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, {(dtype, n): rate for n, rate in rates.items() for dtype in (FP32, BF16)})
+    chosen = choose()
+    assert (chosen.threads, torch.get_num_threads(), chosen.dtype) == (threads, threads, FP32)
+
+
+def test_half_precision_is_used_only_where_it_is_much_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = {(FP32, 4): 40.0, (FP32, 2): 30.0, (FP32, 1): 20.0}
+    machine(monkeypatch, {**slow, (BF16, 4): 80.0})
+    assert choose().dtype == BF16
+    machine(monkeypatch, {**slow, (BF16, 4): 44.0})
+    assert choose().dtype == FP32
+
+
+def test_a_machine_that_computes_half_precision_slowly_is_not_made_to_compute_much_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = machine(monkeypatch, {(FP32, 4): 40.0, (FP32, 2): 30.0, (FP32, 1): 20.0, (BF16, 4): 1.0})
+    assert choose().dtype == FP32
+    assert [rows for dtype, rows in made if dtype == BF16] == [32]
+
+
+def test_what_is_measured_here_can_be_computed_with() -> None:
+    for chosen in (choose(), exact()):
+        assert 1 <= chosen.threads <= 4
+        left = torch.ones(2, 3, dtype=chosen.dtype, device=chosen.device)
+        assert (left @ left.T).float().tolist() == [[3, 3], [3, 3]]
+
+
+def test_exact_figures_are_computed_in_full_precision() -> None:
+    assert exact().dtype == FP32
