@@ -64,5 +64,5 @@ def _fit(features: Tensor, truth: Tensor, labels: int) -> tuple[Tensor, Tensor]:
         found.backward()  # type: ignore[no-untyped-call]
         return found
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call, arg-type]
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
     return head.weight.detach(), head.bias.detach()
