@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,20 +38,9 @@ def read_examples(
     """
     kind = path.suffix.lower()
     rows = _separated(path, "\t" if kind == ".tsv" else ",", columns) if kind in (".csv", ".tsv") else _json_lines(path)
-    examples = []
-    try:
-        for number, row in rows:
-            try:
-                example = _example(row, head, rename or {})
-            except ValueError as error:
-                raise InputError(f"{path}:{number}: not a labelled post: {error}") from error
-            if example:
-                examples.append(example)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    return examples
+    with _readable(path):
+        found = [_labelled(path, number, row, head, rename or {}) for number, row in rows]
+    return [example for example in found if example]
 
 
 def read_labels(path: Path, data: Path) -> list[Example]:
@@ -59,9 +49,9 @@ def read_labels(path: Path, data: Path) -> list[Example]:
     Its column source names a file under `data`, less its ending: JSON lines, in which source_id is an id, or a text
     file, in which it is the number of a line. All have the source "read".
     """
-    examples = []
+    found = []
     texts: dict[str, dict[str, str]] = {}
-    try:
+    with _readable(path):
         for number, row in _separated(path, ",", ()):
             source, name = row.get("source"), row.get("source_id")
             if not source or not name:
@@ -70,17 +60,28 @@ def read_labels(path: Path, data: Path) -> list[Example]:
                 texts[source] = _texts(data / source)
             if name not in texts[source]:
                 raise InputError(f"{path}:{number}: {data / source} holds no post {name}")
-            try:
-                example = _example({**row, "text": texts[source][name], "source": "read"}, "sentiment", {})
-            except ValueError as error:
-                raise InputError(f"{path}:{number}: not a labelled post: {error}") from error
-            if example:
-                examples.append(example)
+            row = {**row, "text": texts[source][name], "source": "read"}
+            found.append(_labelled(path, number, row, "sentiment", {}))
+    return [example for example in found if example]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one line why a file cannot be read."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    return examples
+
+
+def _labelled(path: Path, number: int, row: Any, head: str, rename: Mapping[str, str]) -> Example | None:
+    """Read a row; InputError says where it is and what is wrong with it."""
+    try:
+        return _example(row, head, rename)
+    except ValueError as error:
+        raise InputError(f"{path}:{number}: not a labelled post: {error}") from error
 
 
 def _texts(path: Path) -> dict[str, str]:
