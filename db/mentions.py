@@ -1,14 +1,15 @@
 """Posts and the brands that they name: stored once, searched, exported."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlite_utils import Database
 
-from db.buckets import Cell, recount
+from db.buckets import Cell, mark_unwatched, recount
 from db.filters import Filter
+from db.forgotten import Forgotten
 from db.records import NO_BRAND, Match, Mention, Reach
 from db.times import from_text, from_text_or_none, to_text
 
@@ -31,26 +32,48 @@ class Mentions:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def add(self, mentions: Iterable[tuple[Mention, Sequence[str]]]) -> Added:
-        """Store posts with the brands that they name. A post that is known already only gains brands that are new.
+    def add(
+        self,
+        mentions: Iterable[tuple[Mention, Sequence[str]]],
+        hides: Callable[[Mention, str], bool] = lambda mention, brand: False,
+    ) -> Added:
+        """Store posts with the brands that they name; a match that `hides` says is to be hidden counts nowhere.
 
-        Runs in the caller's transaction.
+        A post that is known already gains brands that are new. Where its text is another now, the old one is kept as a
+        version, and the post is judged anew. What its author deleted stays deleted, and posts of people who asked to be
+        forgotten are not stored. Runs in the caller's transaction.
         """
         added = Added()
         emptied: set[Cell] = set()
+        edited: set[Cell] = set()
+        forgotten = Forgotten(self._db)
         for mention, brands in mentions:
+            if forgotten.knows(mention.source, mention.author):
+                continue
             new = self._insert(mention)
-            mention_id, posted = self._db.execute(
-                "SELECT id, created_at FROM mentions WHERE source = ? AND source_id = ?",
-                (mention.source, mention.source_id),
-            ).fetchone()
-            if not new and self._has_match(mention_id):
-                brands = [brand for brand in brands if brand != NO_BRAND]
-            matched = sum(self._match(mention_id, mention.source, posted, brand) for brand in brands)
+            row = next(
+                self._db.query(
+                    """SELECT id, created_at, collected_at, text, gone_at, followers, likes, reposts, replies
+                    FROM mentions WHERE source = ? AND source_id = ?""",
+                    [mention.source, mention.source_id],
+                )
+            )
+            mention_id = row["id"]
+            if row["gone_at"]:
+                brands = []
+            elif not new:
+                edited |= self._update(mention, row)
+                if self._has_match(mention_id):
+                    brands = [brand for brand in brands if brand != NO_BRAND]
+            matched = sum(
+                self._match(mention_id, mention.source, row["created_at"], brand, hides(mention, brand))
+                for brand in brands
+            )
             if not new and matched and NO_BRAND not in brands:
                 emptied |= self._drop_unbranded(mention_id)
             added += Added(int(new), int(not new), matched)
-        recount(self._db, emptied)
+        recount(self._db, emptied | edited)
+        mark_unwatched(self._db, edited)
         return added
 
     def pending(self, limit: int) -> list[Match]:
@@ -131,8 +154,8 @@ class Mentions:
     def _insert(self, mention: Mention) -> bool:
         cursor = self._db.execute(
             """INSERT INTO mentions (source, source_id, author, text, url, created_at, collected_at, language,
-                in_reply_to, followers, likes, reposts, replies)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, source_id) DO NOTHING""",
+                in_reply_to, followers, likes, reposts, replies, repost_of)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, source_id) DO NOTHING""",
             (
                 mention.source,
                 mention.source_id,
@@ -147,15 +170,45 @@ class Mentions:
                 mention.reach.likes,
                 mention.reach.reposts,
                 mention.reach.replies,
+                mention.repost_of,
             ),
         )
         return cursor.rowcount == 1
 
-    def _match(self, mention_id: int, source: str, posted: str, brand: str) -> int:
+    def _update(self, mention: Mention, row: Mapping[str, Any]) -> set[Cell]:
+        """Bring a known post up to date, unless what is known is as new; return where posts are to be judged anew."""
+        read = to_text(mention.collected_at)
+        if read <= row["collected_at"]:
+            return set()
+        reach = (mention.reach.followers, mention.reach.likes, mention.reach.reposts, mention.reach.replies)
+        if reach != (row["followers"], row["likes"], row["reposts"], row["replies"]):
+            self._db.execute(
+                """UPDATE mentions SET followers = coalesce(?, followers), likes = coalesce(?, likes),
+                    reposts = coalesce(?, reposts), replies = coalesce(?, replies) WHERE id = ?""",
+                (*reach, row["id"]),
+            )
+        if mention.text == row["text"]:
+            return set()
+        self._db.execute(
+            "INSERT INTO versions (mention_id, text, until) VALUES (?, ?, ?)", (row["id"], row["text"], read)
+        )
+        self._db.execute(
+            "UPDATE mentions SET text = ?, language = ?, collected_at = ?, grouped = 0 WHERE id = ?",
+            (mention.text, mention.language, read, row["id"]),
+        )
+        rows = self._db.execute(
+            """UPDATE matches SET state = 'pending' WHERE mention_id = ? AND reviewed = 0 AND state != 'pending'
+            RETURNING brand, source, created_at""",
+            (row["id"],),
+        ).fetchall()
+        return {Cell.of(brand, source, from_text(created_at)) for brand, source, created_at in rows}
+
+    def _match(self, mention_id: int, source: str, posted: str, brand: str, hidden: bool) -> int:
         cursor = self._db.execute(
-            """INSERT INTO matches (mention_id, brand, source, created_at) VALUES (?, ?, ?, ?)
+            """INSERT INTO matches (mention_id, brand, source, created_at, hidden, about)
+            VALUES (?1, ?2, ?3, ?4, ?5, 1 - ?5)
             ON CONFLICT (mention_id, brand) DO NOTHING""",
-            (mention_id, brand, source, posted),
+            (mention_id, brand, source, posted, hidden),
         )
         return cursor.rowcount
 
@@ -206,5 +259,8 @@ def match_from_row(row: Mapping[str, Any]) -> Match:
             language=row["language"],
             in_reply_to=row["in_reply_to"],
             reach=Reach(row["followers"], row["likes"], row["reposts"], row["replies"]),
+            repost_of=row["repost_of"],
+            gone_at=from_text_or_none(row["gone_at"]),
+            gone_reason=row["gone_reason"],
         ),
     )

@@ -259,6 +259,89 @@ def m005_verdicts(db: Database) -> None:
     )
 
 
+@migrations()
+def m006_sources(db: Database) -> None:
+    """What became of a post since it was read, how each hour was read, and which spans of the past are to be read."""
+    _run(
+        db,
+        "ALTER TABLE mentions ADD COLUMN repost_of TEXT",
+        "ALTER TABLE mentions ADD COLUMN gone_at TEXT",
+        "ALTER TABLE mentions ADD COLUMN gone_reason TEXT",
+        "ALTER TABLE mentions ADD COLUMN checked_at TEXT",  # when the platform was last asked whether it still shows it
+        # The first of the posts that say nearly the same, where this one is not the first; NULL until it was looked at
+        # (`grouped` 0) as well.
+        "ALTER TABLE mentions ADD COLUMN copy_of INTEGER REFERENCES mentions (id)",
+        # 1 where the brand's `hide` query holds: kept, and counted nowhere, unless a person says it is about the brand.
+        "ALTER TABLE matches ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0 CHECK (hidden IN (0, 1))",
+        "ALTER TABLE mentions ADD COLUMN grouped INTEGER NOT NULL DEFAULT 0 CHECK (grouped IN (0, 1))",
+        "CREATE INDEX mentions_by_author ON mentions (author COLLATE NOCASE)",
+        "CREATE INDEX mentions_by_time ON mentions (source, created_at)",
+        "CREATE INDEX mentions_ungrouped ON mentions (id) WHERE grouped = 0",
+        "CREATE INDEX mentions_copies ON mentions (copy_of) WHERE copy_of IS NOT NULL",
+        # What a post said before it was edited.
+        """CREATE TABLE versions (
+            id INTEGER PRIMARY KEY,
+            mention_id INTEGER NOT NULL REFERENCES mentions (id) ON DELETE CASCADE,
+            text TEXT NOT NULL,
+            until TEXT NOT NULL
+        )""",
+        "CREATE INDEX versions_by_mention ON versions (mention_id)",
+        # Posts whose words fall into the same band are likely to say nearly the same (MinHash).
+        """CREATE TABLE shingles (
+            band INTEGER NOT NULL,
+            hash INTEGER NOT NULL,
+            mention_id INTEGER NOT NULL REFERENCES mentions (id) ON DELETE CASCADE,
+            PRIMARY KEY (band, hash, mention_id)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX shingles_by_mention ON shingles (mention_id)",
+        # People who asked to be forgotten, known by a keyed hash only: what they write later is not stored.
+        """CREATE TABLE forgotten (
+            source TEXT NOT NULL,
+            author TEXT NOT NULL,
+            at TEXT NOT NULL,
+            posts INTEGER NOT NULL,
+            PRIMARY KEY (source, author)
+        )""",
+        "CREATE TABLE keys (name TEXT PRIMARY KEY, value BLOB NOT NULL)",
+        "ALTER TABLE coverage ADD COLUMN cause TEXT",
+        # How far each hour of posting time was read, made again from `coverage` whenever that changes.
+        """CREATE TABLE coverage_hours (
+            source TEXT NOT NULL REFERENCES sources (name) ON DELETE CASCADE,
+            stream TEXT NOT NULL,
+            hour TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('complete', 'partial', 'missing')),
+            cause TEXT,
+            reason TEXT,
+            PRIMARY KEY (source, hour, stream)
+        ) WITHOUT ROWID""",
+        "ALTER TABLE spending ADD COLUMN calls INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE spending ADD COLUMN posts INTEGER NOT NULL DEFAULT 0",
+        # What a platform allows by the day in its own units.
+        """CREATE TABLE quotas (
+            source TEXT NOT NULL REFERENCES sources (name) ON DELETE CASCADE,
+            period TEXT NOT NULL,
+            used INTEGER NOT NULL,
+            PRIMARY KEY (source, period)
+        )""",
+        """CREATE TABLE backfills (
+            id INTEGER PRIMARY KEY,
+            source TEXT NOT NULL REFERENCES sources (name) ON DELETE CASCADE,
+            stream TEXT NOT NULL,
+            since TEXT NOT NULL,
+            until TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('open', 'done', 'refused')),
+            cause TEXT NOT NULL CHECK (cause IN ('asked', 'gap')),
+            requested_at TEXT NOT NULL,
+            resume TEXT,
+            reached TEXT,
+            fetched INTEGER NOT NULL DEFAULT 0,
+            stored INTEGER NOT NULL DEFAULT 0,
+            note TEXT
+        )""",
+        "CREATE INDEX backfills_open ON backfills (source, id) WHERE state = 'open'",
+    )
+
+
 def _run(db: Database, *statements: str) -> None:
     for statement in statements:
         db.execute(statement)

@@ -6,6 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 
 NO_BRAND = "(none)"  # what an imported post is counted under when it names no brand
+CAUSES = (  # why a span of time was not read, or not wholly
+    "saturated",  # more posts than the platform gives
+    "capped",  # older than what the platform gives
+    "limited",  # a rate limit
+    "budget",  # the month's money or the day's quota is used up
+    "refused",  # credentials, approval
+    "unavailable",  # no answer that could be read
+    "bug",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,9 @@ class Mention:
     language: str | None = None  # as the platform tells it, ISO 639-1
     in_reply_to: str | None = None
     reach: Reach = field(default_factory=Reach)
+    repost_of: str | None = None  # the platform's id of the post that this one passes on
+    gone_at: datetime | None = None  # since when text and author are no longer kept, and why: deleted, forgotten, aged
+    gone_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +131,16 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A span of posting time that a source could not read, and why."""
+    """A span of posting time that a source could not read, and why.
+
+    `cause` is one of CAUSES: saturated where there were more posts than the platform gives, capped where it
+    gives none that are so old.
+    """
 
     since: datetime | None
     until: datetime
     reason: str
+    cause: str = "saturated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +156,7 @@ class Batch:
     resume: str | None = None
     fetched: int = 0  # posts that the platform sent, those that match nothing included
     gap: Gap | None = None
+    gone: Sequence[str] = ()  # ids of posts that the platform says were deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +169,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What one run of one stream read: `state` is complete, partial or missing."""
+    """What one run of one stream read: `state` is complete, partial or missing, `cause` one of CAUSES."""
 
     source: str
     stream: str
@@ -163,6 +181,54 @@ class Coverage:
     fetched: int
     stored: int
     cost: Decimal
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """How far an hour of posting time was read on a source: complete, partial or missing, and why not."""
+
+    source: str
+    start: datetime
+    state: str
+    cause: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a platform says of posts that it was asked about again.
+
+    `gone` are ids of posts that it no longer shows, `seen` posts as they are now. Where it needs time, `resume` comes
+    back with the same ids at `again_at`.
+    """
+
+    gone: Sequence[str] = ()
+    seen: Sequence[Mention] = ()
+    resume: str | None = None
+    again_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A span of the past that a stream is to be read for, and how far that has come.
+
+    `state` is open, done or refused; `cause` says who asked: a person ("asked") or a gap ("gap").
+    """
+
+    id: int
+    source: str
+    stream: str
+    since: datetime
+    until: datetime
+    state: str
+    cause: str
+    requested_at: datetime
+    resume: str | None = None
+    reached: datetime | None = None  # the oldest post read so far
+    fetched: int = 0
+    stored: int = 0
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

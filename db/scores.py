@@ -28,7 +28,7 @@ _PUT_IN_FORCE = f"""UPDATE matches SET
         touchpoint = coalesce(v.touchpoint, s.touchpoint),
         emotion = s.emotion,
         offensive = s.offensive,
-        about = coalesce(v.about, 1),
+        about = coalesce(v.about, 1 - k.hidden),
         reviewed = v.id IS NOT NULL
     FROM matches k
         LEFT JOIN scores s ON s.match_id = k.id AND s.model = k.model
@@ -57,7 +57,7 @@ class Scores:
     def save(self, scored: Sequence[tuple[Match, Score]], now: datetime) -> None:
         """Store scores, put their labels in force where no person's are, and count; runs in the caller's transaction.
 
-        A match that went while it was judged (its post has gained a brand) is left out.
+        A match that went while it was judged (its post has gained a brand), or whose post was edited, is left out.
         """
         scored = [(match, score) for match, score in scored if self._is_there(match)]
         self._db.conn.executemany(
@@ -73,8 +73,9 @@ class Scores:
         put_in_force(self._db, [match.id for match, _ in scored])
 
     def _is_there(self, match: Match) -> bool:
-        sql = "SELECT 1 FROM matches WHERE id = ? AND brand = ?"
-        return self._db.execute(sql, (match.id, match.brand)).fetchone() is not None
+        sql = """SELECT 1 FROM matches k JOIN mentions m ON m.id = k.mention_id
+            WHERE k.id = ? AND k.brand = ? AND m.text = ?"""
+        return self._db.execute(sql, (match.id, match.brand, match.mention.text)).fetchone() is not None
 
 
 def _row(match: Match, score: Score, now: datetime) -> tuple[object, ...]:

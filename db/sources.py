@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from db.records import Coverage, Position, SourceState
+from db.coverage import hours, note_hours
+from db.records import Coverage, Hour, Position, SourceState
 from db.times import from_text, from_text_or_none, to_text, to_text_or_none
 
 _MILLIONTH = Decimal("0.000001")
@@ -84,10 +85,11 @@ class Sources:
         )
 
     def cover(self, coverage: Coverage) -> None:
-        """Write down what a run of one stream read, or why it did not."""
+        """Write down what a run of one stream read, or why it did not; runs in the caller's transaction."""
         self._db.execute(
-            """INSERT INTO coverage (source, stream, started_at, since, until, state, reason, fetched, stored, cost)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO coverage
+                (source, stream, started_at, since, until, state, reason, fetched, stored, cost, cause)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
                 coverage.source,
                 coverage.stream,
@@ -99,8 +101,11 @@ class Sources:
                 coverage.fetched,
                 coverage.stored,
                 str(coverage.cost),
+                coverage.cause,
             ),
         )
+        if coverage.until is not None:
+            note_hours(self._db, coverage.source, coverage.stream, coverage.since, coverage.until)
 
     def covered_until(self, source: str) -> Mapping[str, datetime]:
         """Return for each stream up to when it has been read completely."""
@@ -108,6 +113,10 @@ class Sources:
             "SELECT stream, max(until) FROM coverage WHERE source = ? AND state = 'complete' GROUP BY stream", (source,)
         ).fetchall()
         return {stream: from_text(until) for stream, until in rows if until}
+
+    def hours(self, source: str, since: datetime, until: datetime, now: datetime) -> list[Hour]:
+        """Return how far each hour was read: see db.coverage."""
+        return hours(self._db, source, since, until, now)
 
     def gaps(self, limit: int) -> list[Coverage]:
         """Return the latest spans that were not read, and not made up for since."""
@@ -128,6 +137,38 @@ class Sources:
             "SELECT settled + reserved FROM spending WHERE source = ? AND month = ?", (source, month)
         ).fetchone()
         return (row[0] if row else 0) * _MILLIONTH
+
+    def spent_by_all(self, month: str) -> Decimal:
+        """Return what all sources together spent in a month, open reservations included."""
+        row = self._db.execute("SELECT sum(settled + reserved) FROM spending WHERE month = ?", (month,)).fetchone()
+        return (row[0] or 0) * _MILLIONTH
+
+    def metered(self, month: str) -> Mapping[str, tuple[int, int, Decimal]]:
+        """Return (calls, posts, money) of each source in a month."""
+        rows = self._db.execute(
+            "SELECT source, calls, posts, settled + reserved FROM spending WHERE month = ?", (month,)
+        ).fetchall()
+        return {source: (calls, posts, money * _MILLIONTH) for source, calls, posts, money in rows}
+
+    def called(self, source: str, month: str, posts: int) -> None:
+        """Count a call and the posts that it brought; runs in the transaction that stores them."""
+        self._db.execute(
+            """INSERT INTO spending (source, month, calls, posts) VALUES (?1, ?2, 1, ?3)
+            ON CONFLICT (source, month) DO UPDATE SET calls = calls + 1, posts = posts + ?3""",
+            (source, month, posts),
+        )
+
+    def use(self, source: str, period: str, units: int, limit: int) -> bool:
+        """Take units out of a source's ration for a period; False, and nothing taken, where fewer are left."""
+        row = self._db.execute("SELECT used FROM quotas WHERE source = ? AND period = ?", (source, period)).fetchone()
+        if (row[0] if row else 0) + units > limit:
+            return False
+        self._db.execute(
+            """INSERT INTO quotas (source, period, used) VALUES (?1, ?2, ?3)
+            ON CONFLICT (source, period) DO UPDATE SET used = used + ?3""",
+            (source, period, units),
+        )
+        return True
 
     def reserve(self, source: str, month: str, amount: Decimal) -> None:
         """Count a request as spent before it is made."""
@@ -169,4 +210,5 @@ def _coverage(row: Mapping[str, Any]) -> Coverage:
         row["fetched"],
         row["stored"],
         Decimal(row["cost"]),
+        row["cause"],
     )

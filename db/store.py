@@ -7,6 +7,7 @@ from types import TracebackType
 from db.alerts import Alerts, Cases, Deliveries
 from db.buckets import Buckets
 from db.database import open_database, write_lock
+from db.forgotten import Forgotten
 from db.mentions import Mentions
 from db.models import Models
 from db.runs import Runs
@@ -32,6 +33,7 @@ class Store:
         self.alerts = Alerts(self._db)
         self.deliveries = Deliveries(self._db)
         self.cases = Cases(self._db)
+        self.forgotten = Forgotten(self._db)
         self.runs = Runs(self._db)
 
     def transaction(self) -> AbstractContextManager[None]:

@@ -9,25 +9,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from db.errors import CollectorError, NotAuthorised, RateLimited
+from db.errors import BudgetSpent, CollectorError, NotAuthorised, RateLimited
 from db.mentions import Added
 from db.records import Batch, Coverage, Gap, Position
 from db.store import Store
-from jobs.collector import Collector
+from jobs.collector import Checker, Collector
 from jobs.meter import StoreMeter
 from jobs.outcome import Outcome
-from models.brand import Brand, brands_named
+from models.brand import Brand, brands_named, hiding
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configured source. `fingerprint` changes with its options: a source that waits is then tried again."""
+    """A configured source. `fingerprint` changes with its options: a source that waits is then tried again.
+
+    `total_budget` is what all sources share in a month; `price` is what a post costs, for the cheapest to come first.
+    """
 
     name: str
     kind: str
     collector: Collector
     fingerprint: str
     monthly_budget: Decimal | None = None
+    total_budget: Decimal | None = None
+    price: Decimal = Decimal(0)
 
 
 def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime) -> Outcome:
@@ -97,7 +102,7 @@ class _Reading:
         self._brands = brands
         self._since = since
         self._now = now
-        self._meter = StoreMeter(store, source.name, source.monthly_budget, now)
+        self._meter = StoreMeter(store, source.name, source.monthly_budget, now, source.total_budget)
         self.added = Added()
         self.fetched = 0
 
@@ -108,31 +113,30 @@ class _Reading:
             for batch in self._source.collector.collect(self._stream, position, self._meter, self._now):
                 position = self._keep(batch, position)
         except CollectorError as error:
-            self._fell_short(str(error))
+            self._fell_short(str(error), cause_of(error))
             raise
         except Exception as bug:
-            self._fell_short(f"bug: {type(bug).__name__}")
+            self._fell_short(f"bug: {type(bug).__name__}", "bug")
             raise
         with self._store.transaction():
-            self._cover("complete", None)
+            self._cover("complete")
 
-    def _fell_short(self, reason: str) -> None:
+    def _fell_short(self, reason: str, cause: str) -> None:
         with self._store.transaction():
-            self._cover("partial" if self.fetched else "missing", reason)
+            self._cover("partial" if self.fetched else "missing", reason, cause)
 
     def _keep(self, batch: Batch, position: Position) -> Position:
-        named = [(mention, brands_named(mention, self._brands)) for mention in batch.mentions]
         moved = Position(batch.cursor or position.cursor, batch.resume)
         with self._store.transaction():
-            self.added += self._store.mentions.add([(mention, brands) for mention, brands in named if brands])
+            self.added += keep(self._store, self._source, batch, self._brands, self._now)
             self._store.sources.move(self._source.name, self._stream, moved)
             if batch.gap:
-                self._cover("missing", batch.gap.reason, batch.gap)
+                self._cover("missing", batch.gap.reason, batch.gap.cause, batch.gap)
                 self._since = batch.gap.until  # what is read completely begins after it
         self.fetched += batch.fetched
         return moved
 
-    def _cover(self, state: str, reason: str | None, gap: Gap | None = None) -> None:
+    def _cover(self, state: str, reason: str | None = None, cause: str | None = None, gap: Gap | None = None) -> None:
         self._store.sources.cover(
             Coverage(
                 source=self._source.name,
@@ -145,5 +149,26 @@ class _Reading:
                 fetched=0 if gap else self.fetched,
                 stored=0 if gap else self.added.stored,
                 cost=Decimal(0) if gap else self._meter.cost,
+                cause=cause,
             )
         )
+
+
+def keep(store: Store, source: Source, batch: Batch, brands: Sequence[Brand], now: datetime) -> Added:
+    """Store what a batch brought and count the call; runs in the caller's transaction.
+
+    Posts that name no brand are left out; those that the platform says were deleted lose text and author.
+    """
+    named = [(mention, brands_named(mention, brands)) for mention in batch.mentions]
+    added = store.mentions.add([(mention, found) for mention, found in named if found], hiding(brands))
+    store.sources.called(source.name, now.strftime("%Y-%m"), batch.fetched)
+    if batch.gone:
+        platform = source.collector.platform if isinstance(source.collector, Checker) else source.kind
+        store.forgotten.erase_named(platform, batch.gone, now, "deleted")
+    return added
+
+
+def cause_of(error: CollectorError) -> str:
+    """Name why a source could not be read: one of db.records.CAUSES."""
+    causes = ((BudgetSpent, "budget"), (RateLimited, "limited"), (NotAuthorised, "refused"))
+    return next((cause for kind, cause in causes if isinstance(error, kind)), "unavailable")

@@ -1,15 +1,15 @@
-"""What the collect job asks of a collector. A plugin need not import it: the shape is enough."""
+"""What the jobs ask of a collector. A plugin need not import it: the shape is enough."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from db.records import Batch, Position
+from db.records import Batch, Checked, Position
 
 
 class Meter(Protocol):
-    """Keeps a source inside its monthly budget. Every paid request is reserved before it is made."""
+    """Keeps a source inside its budget. Whatever is paid for or rationed is reserved before it is asked for."""
 
     def left(self) -> Decimal | None:
         """What may still be spent this month, None without a limit."""
@@ -19,6 +19,12 @@ class Meter(Protocol):
 
     def settle(self, actual: Decimal) -> None:
         """Replace the last reservation by what the request did cost."""
+
+    def use(self, units: int, limit: int, period: str, renewed_at: datetime) -> None:
+        """Take units out of a ration that the platform gives for a period (any text that names it, such as a date).
+
+        Raises BudgetSpent, to wait until `renewed_at`, where fewer are left.
+        """
 
 
 class Collector(Protocol):
@@ -32,3 +38,33 @@ class Collector(Protocol):
 
         Raises RateLimited, NotAuthorised, BudgetSpent or SourceUnavailable. What was yielded before is kept.
         """
+
+
+@runtime_checkable
+class Historian(Protocol):
+    """A collector that can read the past too: `sentimon backfill`, and gaps that are filled later."""
+
+    def oldest(self, stream: str, now: datetime) -> datetime | None:
+        """How far back the platform gives posts; None where it gives them all."""
+
+    def history(
+        self, stream: str, since: datetime, until: datetime, resume: str | None, meter: Meter, now: datetime
+    ) -> Iterator[Batch]:
+        """Yield what was posted from `since` until before `until`, in any order; the last batch carries any cursor.
+
+        A batch before it carries `resume`, which comes back when the rest is to be read. Raises as `collect` does.
+        """
+
+
+@runtime_checkable
+class Checker(Protocol):
+    """A collector that can tell which posts its platform no longer shows, or shows otherwise.
+
+    `platform` is the `source` of its mentions, `check_size` how many posts it can be asked about at once.
+    """
+
+    platform: str
+    check_size: int
+
+    def check(self, ids: Sequence[str], resume: str | None, meter: Meter, now: datetime) -> Checked:
+        """Ask the platform about posts that were stored, by their `source_id`. Raises as `collect` does."""

@@ -6,7 +6,7 @@ from itertools import islice
 from db.mentions import Added
 from db.records import NO_BRAND, Mention
 from db.store import Store
-from models.brand import Brand, brands_named
+from models.brand import Brand, brands_named, hiding
 
 BATCH = 500  # posts a transaction
 
@@ -22,7 +22,7 @@ def ingest(store: Store, posts: Iterable[tuple[Mention, str | None]], brands: Se
     while batch := list(islice(remaining, BATCH)):
         named = [(mention, _brands(mention, given, brands, known)) for mention, given in batch]
         with store.transaction():
-            added += store.mentions.add(named)
+            added += store.mentions.add(named, hiding(brands))
     return added
 
 

@@ -1,6 +1,6 @@
 """A brand, and which brands a post names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from db.records import Mention
@@ -9,17 +9,32 @@ from models.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Brand:
-    """What to look for: a name, a query, and the brand's own account on each platform."""
+    """What to look for: a name, a query, and the brand's own account on each platform.
+
+    What the query leaves out is never stored; what `hide` matches is stored and counted nowhere.
+    """
 
     name: str
     query: Query
     own: bool = True
     accounts: Mapping[str, str] = field(default_factory=dict)  # platform -> account
+    hide: Query | None = None
 
 
 def brands_named(mention: Mention, brands: Sequence[Brand]) -> list[str]:
     """Name the brands that a post is about. What a brand's own account writes is no mention of it."""
     return [brand.name for brand in brands if not _wrote(brand, mention) and brand.query.matches(mention.text)]
+
+
+def hiding(brands: Sequence[Brand]) -> Callable[[Mention, str], bool]:
+    """Return what says whether a post is to be hidden from a brand's counts."""
+    hides = {brand.name: brand.hide for brand in brands if brand.hide}
+
+    def is_hidden(mention: Mention, brand: str) -> bool:
+        hide = hides.get(brand)
+        return hide is not None and hide.matches(mention.text)
+
+    return is_hidden
 
 
 def _wrote(brand: Brand, mention: Mention) -> bool:

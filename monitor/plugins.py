@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
 import pluggy
@@ -25,13 +26,17 @@ class CollectorKind:
 
     `build(options, brands)` makes the collector without contacting the platform.
     `explain(options, brands)` gives one line a stream for `sentimon check`; it raises InputError for a query that
-    the platform cannot express.
+    the platform cannot express. `first_look(name)` gives options that read the latest posts on a name without any key,
+    for `sentimon try`; None where the platform asks for one. `price(options)` is what a post costs, in the money of the
+    budget.
     """
 
     kind: str
     options: type[BaseModel]
     build: Callable[[Any, Sequence[Brand]], Collector]
     explain: Callable[[Any, Sequence[Brand]], Sequence[str]]
+    first_look: Callable[[str], Mapping[str, object]] | None = None
+    price: Callable[[Any], Decimal] = lambda options: Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

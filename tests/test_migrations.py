@@ -138,7 +138,11 @@ def old_file(tmp_path: Path) -> Path:
 
 
 def test_a_file_of_the_first_release_keeps_its_labels_alerts_and_cases(old_file: Path) -> None:
-    before = {table: rows(old_file, f"SELECT * FROM {table}") for table in ("mentions", "buckets", "alerts", "cases")}
+    queries = {
+        table: f"SELECT {', '.join(row[1] for row in rows(old_file, f'PRAGMA table_info({table})'))} FROM {table}"
+        for table in ("mentions", "buckets", "alerts", "cases")
+    }
+    before = {table: rows(old_file, query) for table, query in queries.items()}
     with Store(old_file) as store:
         found = {match.id: match for match in store.mentions.every(Filter())}
         assert [(m.sentiment, m.stage, m.model, m.negative) for m in found.values()] == [
@@ -151,7 +155,7 @@ def test_a_file_of_the_first_release_keeps_its_labels_alerts_and_cases(old_file:
         assert [match.id for match in store.mentions.of_alert(1)] == [1]
         assert [case.match.id for case in store.cases.waiting(Filter(), 9)] == [1]
         assert store.mentions.pending_count() == 1
-    assert {table: rows(old_file, f"SELECT * FROM {table}") for table in before} == before
+    assert {table: rows(old_file, query) for table, query in queries.items()} == before
     assert rows(old_file, "PRAGMA foreign_key_check") == []
 
 

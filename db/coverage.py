@@ -1,0 +1,119 @@
+"""How far each hour of posting time was read: the table coverage_hours, made again from `coverage`.
+
+An hour of a stream is complete where spans that were read wholly cover it, partial where some of it was read, missing
+where nothing was. An hour of a source is what its streams are, where they agree, else partial.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlite_utils import Database
+
+from db.records import Hour
+from db.times import floor, from_text, to_text
+
+HOUR = timedelta(hours=1)
+LONGEST = timedelta(days=400)  # of a span, as far as it is made into hours
+COMPLETE, PARTIAL, MISSING = "complete", "partial", "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    since: datetime
+    until: datetime
+    state: str
+    cause: str | None
+    reason: str | None
+    fetched: int
+
+
+def note_hours(db: Database, source: str, stream: str, since: datetime | None, until: datetime) -> None:
+    """Work out the hours of a stream that a span touches; runs in the caller's transaction."""
+    start, last = floor(max(since or until, until - LONGEST), HOUR), floor(until, HOUR)
+    rows = db.execute(
+        """SELECT since, until, state, cause, reason, fetched FROM coverage
+        WHERE source = ? AND stream = ? AND until >= ? AND coalesce(since, until) < ? ORDER BY id""",
+        (source, stream, to_text(start), to_text(last + HOUR)),
+    ).fetchall()
+    spans = [_span(*row) for row in rows]
+    hours = []
+    while start <= last:
+        hours.append((source, stream, to_text(start), *_judge(spans, start)))
+        start += HOUR
+    db.conn.executemany(
+        """INSERT OR REPLACE INTO coverage_hours (source, stream, hour, state, cause, reason)
+        VALUES (?, ?, ?, ?, ?, ?)""",
+        hours,
+    )
+
+
+def hours(db: Database, source: str, since: datetime, until: datetime, now: datetime) -> list[Hour]:
+    """Return how far each hour from `since` to `until` was read, those after the last reading included.
+
+    Hours before a source was first read are not in the list.
+    """
+    rows = db.execute(
+        """SELECT hour, stream, state, cause, reason FROM coverage_hours
+        WHERE source = ? AND hour >= ? AND hour < ? ORDER BY hour, stream""",
+        (source, to_text(floor(since, HOUR)), to_text(until)),
+    ).fetchall()
+    ends = db.execute(
+        "SELECT stream, max(until) FROM coverage WHERE source = ? AND state = 'complete' GROUP BY stream", (source,)
+    ).fetchall()
+    read_until = {stream: from_text(end) for stream, end in ends}
+    found: dict[datetime, list[Hour]] = {}
+    for start, stream, state, cause, reason in rows:
+        hour = Hour(source, from_text(start), state, cause, reason)
+        end = read_until.get(stream)
+        if state == COMPLETE and end is not None and end < hour.start + HOUR <= now:
+            hour = Hour(source, hour.start, PARTIAL, "unavailable", f"not read since {end:%Y-%m-%d %H:%M} UTC")
+        found.setdefault(hour.start, []).append(hour)
+    if read_until:
+        end = max(read_until.values())
+        start = max(floor(end, HOUR) + HOUR, floor(since, HOUR))
+        while start + HOUR <= min(until, now):
+            unread = Hour(source, start, MISSING, "unavailable", f"not read since {end:%Y-%m-%d %H:%M} UTC")
+            found.setdefault(start, [unread])
+            start += HOUR
+    return [_together(found[start]) for start in sorted(found)]
+
+
+def _span(since: str | None, until: str, state: str, cause: str | None, reason: str | None, fetched: int) -> _Span:
+    end = from_text(until)
+    # The first reading of a stream brings the latest posts: it stands for the hour in which it was made.
+    return _Span(from_text(since) if since else floor(end, HOUR), end, state, cause, reason, fetched)
+
+
+def _judge(spans: Sequence[_Span], start: datetime) -> tuple[str, str | None, str | None]:
+    """Judge one hour, up to where it was last tried to be read: state, cause, reason."""
+    touching = [span for span in spans if span.until > start and span.since < start + HOUR]
+    end = min(max((span.until for span in touching), default=start), start + HOUR)
+    reached, read = start, False
+    for span in sorted(touching, key=lambda span: span.since):
+        if span.state == COMPLETE:
+            read = True
+            if span.since <= reached:
+                reached = max(reached, span.until)
+    if reached >= end:
+        return COMPLETE, None, None
+    short = [span for span in touching if span.state != COMPLETE]
+    why = short[-1] if short else None
+    read = read or any(span.fetched for span in short)
+    return PARTIAL if read else MISSING, why.cause if why else None, why.reason if why else None
+
+
+def _together(streams: Sequence[Hour]) -> Hour:
+    """Tell of a source what its streams say of an hour; the worst of them gives the reason."""
+    states = {hour.state for hour in streams}
+    worst = max(streams, key=lambda hour: (COMPLETE, PARTIAL, MISSING).index(hour.state))
+    state = worst.state if len(states) == 1 else PARTIAL
+    return Hour(worst.source, worst.start, state, worst.cause, worst.reason)
+
+
+def totals(found: Iterable[Hour]) -> Mapping[str, int]:
+    """Count hours by state."""
+    counted = {COMPLETE: 0, PARTIAL: 0, MISSING: 0}
+    for hour in found:
+        counted[hour.state] += 1
+    return counted

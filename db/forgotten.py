@@ -1,0 +1,111 @@
+"""People who asked to be forgotten, and posts whose text and author are no longer kept.
+
+What is erased stays counted: the labels of a post, its time and its source are no personal data. The file is told to
+overwrite what it deletes.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlite_utils import Database
+
+from db.times import to_text
+
+FEW = 500  # posts in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was removed of a person: the hash that stands for them from now on, posts, and older versions of these."""
+
+    source: str
+    author_hash: str
+    at: datetime
+    posts: int
+    versions: int
+
+
+class Forgotten:
+    """The tables forgotten and versions, and the erasing of posts."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._key: bytes | None = None
+        self._any: bool | None = None
+
+    def knows(self, source: str, author: str | None) -> bool:
+        """Say whether the author of a post asked to be forgotten on this source."""
+        if self._any is None:
+            self._any = self._db.execute("SELECT EXISTS (SELECT 1 FROM forgotten)").fetchone()[0] == 1
+        if not author or not self._any:
+            return False
+        found = self._db.execute(
+            "SELECT 1 FROM forgotten WHERE source = ? AND author = ?", (source, self._hash(author))
+        ).fetchone()
+        return found is not None
+
+    def erase(self, ids: Sequence[int], at: datetime, reason: str) -> int:
+        """Drop text, author and address of posts, and their older versions; return how many had any.
+
+        `ids` are the posts' own (mentions.id). They stay counted. Runs in the caller's transaction.
+        """
+        self._db.execute("PRAGMA secure_delete = ON")
+        erased = 0
+        for start in range(0, len(ids), FEW):
+            some = list(ids[start : start + FEW])
+            marks = ", ".join("?" * len(some))
+            erased += self._db.execute(
+                f"""UPDATE mentions SET text = '', author = NULL, url = NULL, in_reply_to = NULL, followers = NULL,
+                    gone_at = ?, gone_reason = ? WHERE id IN ({marks}) AND gone_at IS NULL""",
+                [to_text(at), reason, *some],
+            ).rowcount
+            self._db.execute(f"DELETE FROM versions WHERE mention_id IN ({marks})", some)
+            self._db.execute(f"DELETE FROM shingles WHERE mention_id IN ({marks})", some)
+        return erased
+
+    def erase_named(self, source: str, source_ids: Sequence[str], at: datetime, reason: str) -> int:
+        """Erase posts by the platform's ids; ids that are not stored are no error."""
+        ids: list[int] = []
+        for start in range(0, len(source_ids), FEW):
+            some = list(source_ids[start : start + FEW])
+            marks = ", ".join("?" * len(some))
+            rows = self._db.execute(
+                f"SELECT id FROM mentions WHERE source = ? AND source_id IN ({marks}) AND gone_at IS NULL",
+                [source, *some],
+            ).fetchall()
+            ids += [row[0] for row in rows]
+        return self.erase(ids, at, reason)
+
+    def forget(self, source: str, author: str, at: datetime) -> Receipt:
+        """Erase all posts of a person on a source, and store none of them again."""
+        ids = [
+            row[0]
+            for row in self._db.execute(
+                "SELECT id FROM mentions WHERE source = ? AND author = ? COLLATE NOCASE", (source, author)
+            ).fetchall()
+        ]
+        marks = f"SELECT count(*) FROM versions WHERE mention_id IN (SELECT value FROM json_each('{ids}'))"
+        versions = int(self._db.execute(marks).fetchone()[0])
+        posts = self.erase(ids, at, "forgotten")
+        self._db.execute(
+            """INSERT INTO forgotten (source, author, at, posts) VALUES (?, ?, ?, ?)
+            ON CONFLICT (source, author) DO UPDATE SET at = excluded.at, posts = posts + excluded.posts""",
+            (source, self._hash(author), to_text(at), posts),
+        )
+        self._any = True
+        return Receipt(source, self._hash(author), at, posts, versions)
+
+    def _hash(self, author: str) -> str:
+        """Stand for a person without naming them; the key never leaves this file."""
+        if self._key is None:
+            row = self._db.execute("SELECT value FROM keys WHERE name = 'forgotten'").fetchone()
+            if row is None:
+                self._key = secrets.token_bytes(32)
+                self._db.execute("INSERT INTO keys (name, value) VALUES ('forgotten', ?)", (self._key,))
+            else:
+                self._key = row[0]
+        return hmac.new(self._key, author.casefold().encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,93 @@
+"""Requests to platforms without a client library of their own: one session, and each fault as one of our errors."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from db.errors import NotAuthorised, RateLimited, SourceUnavailable
+
+if TYPE_CHECKING:
+    import httpx
+
+AGENT = "sentimon/0.1 (self-hosted brand monitor)"
+WAIT = timedelta(minutes=15)  # where a platform asks to wait and does not say how long
+LONGEST_WAIT = timedelta(days=1)
+LARGEST = 20_000_000  # bytes of an answer: more is no page of posts
+
+
+class Fetcher:
+    """GET requests for one run. `name` is how messages call the platform."""
+
+    def __init__(self, name: str, timeout: float, now: datetime) -> None:
+        import httpx
+
+        self._name, self._now = name, now
+        self._client = httpx.Client(timeout=timeout, follow_redirects=True, headers={"User-Agent": AGENT})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._client.close()
+
+    def get(
+        self, url: str, params: Mapping[str, str | int] | None = None, headers: Mapping[str, str] | None = None
+    ) -> "httpx.Response":
+        """Return an answer with status 200, or 304 where `headers` asked for one.
+
+        Raises RateLimited, NotAuthorised or SourceUnavailable.
+        """
+        import httpx
+
+        try:
+            with self._client.stream("GET", url, params=params, headers=headers) as answer:
+                body = bytearray()
+                for part in answer.iter_bytes():
+                    body += part
+                    if len(body) > LARGEST:
+                        raise SourceUnavailable(f"{self._name} sent more than {LARGEST // 1_000_000} MB at once")
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise SourceUnavailable(
+                f"{self._name} did not answer ({type(error).__name__}); the next run tries again"
+            ) from error
+        status = answer.status_code
+        if status == 429:
+            again = wait_until(answer.headers, self._now)
+            raise RateLimited(f"{self._name} asks to wait until {again:%Y-%m-%d %H:%M:%S} UTC (429)", again)
+        if status in (401, 403):
+            raise NotAuthorised(f"{self._name} refuses to be read ({status}); check the address and the credentials")
+        if status in (404, 410):
+            raise NotAuthorised(f"{self._name} has nothing at this address ({status}); check the source's options")
+        if status not in (200, 304):
+            raise SourceUnavailable(f"{self._name} answered {status}; the next run tries again")
+        return httpx.Response(status, headers=_plain(answer.headers), content=bytes(body), request=answer.request)
+
+    def json(self, url: str, params: Mapping[str, str | int] | None = None) -> Any:
+        """Return the JSON of an answer; raises as `get` does."""
+        answer = self.get(url, params)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise SourceUnavailable(f"{self._name} sent no JSON; the next run tries again") from error
+
+
+def wait_until(headers: Mapping[str, str], now: datetime) -> datetime:
+    """Read when a platform may be asked again: Retry-After in seconds or as a date; absurd values become WAIT."""
+    said = headers.get("retry-after", "")
+    try:
+        again = now + timedelta(seconds=int(said))
+    except (ValueError, OverflowError):
+        try:
+            again = parsedate_to_datetime(said).astimezone(UTC)
+        except (TypeError, ValueError):
+            again = now
+    return again if now < again <= now + LONGEST_WAIT else now + WAIT
+
+
+def _plain(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a body that was unpacked already."""
+    return {
+        name: value for name, value in headers.items() if name.lower() not in ("content-encoding", "content-length")
+    }
