@@ -1,0 +1,117 @@
+"""What each hour of a source is said to be: read, read in part, or not read, and why."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from db.records import Coverage, Hour
+from db.store import Store
+
+T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "sentimon.db") as opened, opened.transaction():
+        opened.sources.configured("s", "x", "1")
+        yield opened
+
+
+def cover(
+    store: Store,
+    since: datetime | None,
+    until: datetime,
+    state: str = "complete",
+    cause: str | None = None,
+    stream: str = "all",
+    fetched: int = 0,
+) -> None:
+    reason = f"why: {cause}" if cause else None
+    store.sources.cover(Coverage("s", stream, until, since, until, state, reason, fetched, 0, Decimal(0), cause))
+
+
+def hours(store: Store, now: datetime, since: datetime = T0 - 9 * HOUR) -> list[tuple[int, str, str | None]]:
+    found: list[Hour] = store.sources.hours("s", since, now, now)
+    return [(hour.start.hour, hour.state, hour.cause) for hour in found]
+
+
+def test_an_hour_that_runs_read_piece_by_piece_is_complete(store: Store) -> None:
+    cover(store, None, T0 + 5 * MINUTE)
+    for minute in range(5, 60, 5):
+        cover(store, T0 + minute * MINUTE, T0 + (minute + 5) * MINUTE)
+    assert hours(store, T0 + HOUR) == [(12, "complete", None)]
+
+
+def test_hours_before_the_first_reading_are_not_told_of(store: Store) -> None:
+    cover(store, None, T0 + 30 * MINUTE)
+    assert hours(store, T0 + 40 * MINUTE) == [(12, "complete", None)]
+
+
+def test_what_could_not_be_read_is_missing_with_its_reason(store: Store) -> None:
+    cover(store, None, T0)
+    cover(store, T0, T0 + 3 * HOUR, "missing", "unavailable")
+    assert hours(store, T0 + 3 * HOUR) == [
+        (12, "missing", "unavailable"),
+        (13, "missing", "unavailable"),
+        (14, "missing", "unavailable"),
+    ]
+
+
+def test_what_was_begun_and_cut_off_is_partial(store: Store) -> None:
+    cover(store, None, T0)
+    cover(store, T0, T0 + HOUR, "partial", "limited", fetched=40)
+    assert hours(store, T0 + HOUR)[0] == (12, "partial", "limited")
+
+
+def test_a_later_reading_of_the_whole_span_heals_its_hours(store: Store) -> None:
+    cover(store, None, T0)
+    cover(store, T0, T0 + 2 * HOUR, "missing", "unavailable")
+    cover(store, T0, T0 + 3 * HOUR)
+    assert [state for _, state, _ in hours(store, T0 + 3 * HOUR)] == ["complete"] * 3
+
+
+def test_a_gap_inside_an_hour_makes_it_partial_and_its_filling_complete(store: Store) -> None:
+    cover(store, None, T0)
+    cover(store, T0 + 10 * MINUTE, T0 + 20 * MINUTE, "missing", "saturated")
+    cover(store, T0 + 20 * MINUTE, T0 + HOUR)
+    cover(store, T0, T0 + 10 * MINUTE)
+    assert hours(store, T0 + HOUR) == [(12, "partial", "saturated")]
+    cover(store, T0 + 10 * MINUTE, T0 + 20 * MINUTE)  # a backfill
+    assert hours(store, T0 + HOUR) == [(12, "complete", None)]
+
+
+def test_a_source_is_partial_where_its_streams_differ(store: Store) -> None:
+    for stream in ("a", "b"):
+        cover(store, None, T0, stream=stream)
+    cover(store, T0, T0 + HOUR, stream="a")
+    cover(store, T0, T0 + HOUR, "missing", "refused", stream="b")
+    assert hours(store, T0 + HOUR)[0] == (12, "partial", "refused")
+
+
+def test_hours_after_the_last_reading_are_missing(store: Store) -> None:
+    cover(store, None, T0 + 30 * MINUTE)
+    now = T0 + 3 * HOUR
+    assert hours(store, now) == [
+        (12, "partial", "unavailable"),
+        (13, "missing", "unavailable"),
+        (14, "missing", "unavailable"),
+    ]
+    assert "not read since 2026-11-20 12:30" in str(store.sources.hours("s", T0, now, now)[1].reason)
+
+
+def test_the_hour_that_goes_on_is_not_held_against_the_source(store: Store) -> None:
+    cover(store, None, T0)
+    cover(store, T0, T0 + 20 * MINUTE)
+    assert hours(store, T0 + 25 * MINUTE) == [(12, "complete", None)]
+
+
+def test_the_hours_lie_in_a_table_that_others_can_read(store: Store) -> None:
+    cover(store, None, T0 + 5 * MINUTE)
+    cover(store, T0 + 5 * MINUTE, T0 + HOUR + MINUTE, "missing", "budget")
+    rows = store._db.execute("SELECT hour, state, cause FROM coverage_hours ORDER BY hour").fetchall()
+    assert rows == [("2026-11-20T12:00:00Z", "partial", "budget"), ("2026-11-20T13:00:00Z", "missing", "budget")]
