@@ -82,8 +82,9 @@ class App:
 
     @cached_property
     def sources(self) -> Sequence[tuple[SourceConfig, Source]]:
-        """Make the collectors; no platform is contacted."""
-        return [(source, self._source(source)) for source in self.config.sources]
+        """Make the collectors, the cheapest first; no platform is contacted."""
+        made = [(source, self._source(source)) for source in self.config.sources]
+        return sorted(made, key=lambda pair: pair[1].price)
 
     def jobs(self, stopping: Callable[[], bool] = lambda: False) -> list[Job]:
         """List every job in the order of the pipeline."""
@@ -133,6 +134,8 @@ class App:
             collector=collector,
             fingerprint=_fingerprint(source),
             monthly_budget=None if budget is None else Decimal(budget),
+            total_budget=self.config.monthly_budget,
+            price=source.collector_kind.price(source.options),
         )
 
 

@@ -11,6 +11,7 @@ import types
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, TypeGuard, TypeVar, Union, get_args, get_origin
@@ -71,6 +72,7 @@ class Config:
     model: ModelConfig
     alerts: AlertsConfig
     web: WebConfig
+    monthly_budget: Decimal | None = None  # what all sources together may spend
 
 
 def find(option: Path | None, environ: Mapping[str, str] | None = None) -> Path:
@@ -127,6 +129,7 @@ def load_text(
         model=_model(top.at("model"), file.model),
         alerts=_validate(top.at("alerts"), AlertsConfig, file.alerts),
         web=_validate(top.at("web"), WebConfig, file.web),
+        monthly_budget=None if file.monthly_budget is None else Decimal(str(file.monthly_budget)),
     )
 
 
@@ -258,11 +261,15 @@ def _say(kind: str, message: str, hide: Iterable[str]) -> str:
 
 def _brand(place: _Place, table: Mapping[str, object]) -> Brand:
     section = _validate(place, BrandSection, table)
+    hide = None if section.hide is None else _query(place.at("hide"), section.hide)
+    return Brand(section.name, _query(place.at("query"), section.query), section.role == "own", section.accounts, hide)
+
+
+def _query(place: _Place, text: str) -> query.Query:
     try:
-        parsed = query.parse(section.query)
+        return query.parse(text)
     except InputError as error:
-        raise place.at("query").error(str(error).removeprefix("query: ")) from None
-    return Brand(section.name, parsed, section.role == "own", section.accounts)
+        raise place.error(str(error).removeprefix("query: ")) from None
 
 
 def _model(place: _Place, table: object) -> ModelConfig:

@@ -61,6 +61,7 @@ class BrandSection(_Section):
 
     name: Name
     query: str
+    hide: str | None = None
     role: Literal["own", "competitor"] = "own"
     accounts: Annotated[dict[str, str], AfterValidator(_handles)] = {}
 
@@ -117,6 +118,7 @@ class FileSection(_Section):
     """The keys at the top of the file. The sections are read one by one, so that errors can name the entry."""
 
     database: Annotated[str, Field(min_length=1)] = "sentimon.db"
+    monthly_budget: Annotated[float, Field(ge=0)] | None = None
     brands: Any = ()
     sources: Any = ()
     channels: Any = ()

@@ -1,6 +1,7 @@
 """Questions: trends, alerts, queue, mentions and status."""
 
 import shlex
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from db.records import Match
 from db.trends import KEYS
 from monitor import shapes
 from monitor.cli import output
-from monitor.cli.options import Words, make_filter, open_app, settle, with_config, with_filter, with_json
+from monitor.cli.options import Moment, Words, make_filter, open_app, settle, with_config, with_filter, with_json
 
 MOST = 2**31  # rows; no number that the database cannot take
 
@@ -194,18 +195,26 @@ def mentions(
 
 
 @click.command()
+@click.option("--coverage", is_flag=True, help="Show how far each hour was read on each source instead.")
+@click.option("--since", type=Moment(), default="24h", help="With --coverage: from this time on.  [default: 24h]")
 @with_json
 @with_config
-def status(as_json: bool, config_path: Path | None) -> None:
+def status(coverage: bool, since: datetime, as_json: bool, config_path: Path | None) -> None:
     """Show sources, backlog, last errors and next runs."""
     from monitor.app import utc_now
+    from monitor.coverage import coverage_lines, take_coverage
     from monitor.status import status_lines, take_status
 
     app = open_app(config_path)
     with app.store() as store:
-        taken = take_status(app.config, store, utc_now())
+        if coverage:
+            taken = take_coverage(app.config, store, since, utc_now())
+            lines = coverage_lines(taken)
+        else:
+            taken = take_status(app.config, store, utc_now())
+            lines = status_lines(taken)
     if as_json:
         output.print_json(taken)
     else:
-        for line in status_lines(taken):
+        for line in lines:
             click.echo(output.printable(line))

@@ -38,7 +38,11 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
 
     for brand in settings.brands:
         accounts = [f"account on {platform}: {account}" for platform, account in brand.accounts.items()]
-        report(f"brand {brand.name} ({'own' if brand.own else 'competitor'})", [f"query: {brand.query}", *accounts])
+        hidden = [f"hidden: {brand.hide}"] if brand.hide else []
+        report(
+            f"brand {brand.name} ({'own' if brand.own else 'competitor'})",
+            [f"query: {brand.query}", *hidden, *accounts],
+        )
     for source in settings.sources:
         every = f"every {int(source.every.total_seconds())} s"
         problem, lines = "; ".join(f"missing {what}" for what in source.missing) or None, list[str]()

@@ -219,4 +219,4 @@ def explain(options: XOptions, brands: Sequence[Brand]) -> Sequence[str]:
 
 @hookimpl
 def register_collectors(register: RegisterCollector) -> None:
-    register(CollectorKind("x", XOptions, build, explain))
+    register(CollectorKind("x", XOptions, build, explain, price=lambda options: options.price_per_post))
