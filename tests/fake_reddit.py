@@ -191,10 +191,16 @@ class _Handler(BaseHTTPRequestHandler):
             reddit.remaining = max(reddit.remaining - 1, 0)
         match = re.fullmatch(r"/r/([\w+]+)/(search|comments|new)/?", url.path)
         names = match[1].split("+") if match else []
+        asked = params.get("id", "").split(",") if url.path.rstrip("/") == "/api/info" else []
         if reddit.faults:
             self._fault(reddit.faults.popleft())
         elif self.headers.get("authorization", "").removeprefix("bearer ") not in reddit.tokens:
             self._json(401, {"message": "Unauthorized", "error": 401}, _bearer("invalid_token"))
+        elif asked:
+            with reddit.lock:
+                found = [reddit.items[name] for name in asked if name in reddit.items]
+            children = [{"kind": item.name[:2], "data": item.data()} for item in found]
+            self._json(200, {"kind": "Listing", "data": {"children": children, "after": None, "before": None}})
         elif match is None:
             self._json(404, {"message": "Not Found", "error": 404})
         elif any(name in reddit.private for name in names):

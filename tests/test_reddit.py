@@ -27,6 +27,9 @@ class NoBudget:
     def left(self) -> Decimal | None:
         return None
 
+    def use(self, units: int, limit: int, period: str, renewed_at: datetime) -> None:
+        pytest.fail("Reddit has no rations")
+
     def reserve(self, most: Decimal) -> None:
         pytest.fail("Reddit costs nothing")
 
@@ -115,6 +118,44 @@ def test_the_search_is_sent_as_lucene_within_the_subreddits(reddit: FakeReddit) 
     assert request.params.keys() == {"q", "restrict_sr", "sort", "syntax", "t", "limit", "raw_json"}
     assert (request.params["sort"], request.params["syntax"], request.params["limit"]) == ("new", "lucene", "100")
     assert request.user_agent.startswith("sentimon/0.1 ")
+
+
+def test_one_poll_reads_all_submissions_for_every_brand(reddit: FakeReddit) -> None:
+    mine = reddit.submit("acme phone", at=minutes_ago(5))
+    other = reddit.submit("bolt phone", at=minutes_ago(4))
+    elsewhere = reddit.submit("acme", at=minutes_ago(3), subreddit="cats")
+    source = RedditCollector(options(reddit, submissions="all"), [ACME, Brand("Bolt", parse("bolt"))])
+    assert source.streams() == ("submissions", "comments")
+    assert ids(run(source, "submissions")) == [other, mine]
+    assert elsewhere not in ids(run(source, "submissions"))
+    assert [request.path for request in reddit.listings()] == ["/r/acme+phones/new/"] * 2
+
+
+def test_a_check_tells_what_was_deleted_removed_and_edited(reddit: FakeReddit) -> None:
+    kept = reddit.submit("acme", "is fine", at=minutes_ago(9))
+    edited = reddit.comment("acme is bad", kept, at=minutes_ago(8))
+    deleted = reddit.comment("acme!", kept, at=minutes_ago(7))
+    removed = reddit.submit("acme spam", at=minutes_ago(6), more={"removed_by_category": "moderator"})
+    reddit.items[edited].text = "acme is good"
+    reddit.items[deleted].text = "[deleted]"
+    checked = collector(reddit).check([kept, edited, deleted, removed, "t3_unknown"], None, NoBudget(), NOW)
+    assert checked.gone == [deleted, removed, "t3_unknown"]
+    assert {mention.source_id: mention.text for mention in checked.seen} == {
+        kept: "acme\n\nis fine",
+        edited: "acme is good",
+    }
+    assert checked.resume is None
+    assert len(reddit.listings()) == 1
+
+
+def test_a_check_that_fails_says_nothing_of_deletions(reddit: FakeReddit) -> None:
+    kept = reddit.submit("acme", at=minutes_ago(9))
+    reddit.faults.extend(["503"] * 3)
+    with pytest.raises(SourceUnavailable):
+        collector(reddit).check([kept], None, NoBudget(), NOW)
+    reddit.faults.append("json")
+    with pytest.raises(SourceUnavailable):
+        collector(reddit).check([kept], None, NoBudget(), NOW)
 
 
 def test_what_was_deleted_or_removed_is_left_out_but_counted(reddit: FakeReddit) -> None:

@@ -1,4 +1,4 @@
-"""Reddit by praw: a search for each brand and all comments of the watched subreddits, newest first."""
+"""Reddit by praw: submissions by search or listing, and all comments of the watched subreddits, newest first."""
 
 import logging
 import re
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, SecretStr, ValidationError
 
 from db.errors import CollectorError, InputError, NotAuthorised, RateLimited, SourceUnavailable
-from db.records import Batch, Gap, Mention, Position, Reach
+from db.records import Batch, Checked, Gap, Mention, Position, Reach
 from jobs.collector import Meter
 from monitor.collectors.dialects import reddit_query
 from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
@@ -67,6 +67,7 @@ class RedditOptions(BaseModel, extra="forbid"):
     oauth_url: Annotated[str, AfterValidator(_address)] = "https://oauth.reddit.com"
     timeout: Annotated[float, Field(gt=0, le=300)] = 15  # seconds
     overlap: Annotated[int, Field(ge=0, le=10_080)] = 60  # minutes read again before the cursor: search lags behind
+    submissions: Literal["search", "all"] = "search"  # a search for each brand, or one poll of all that is new
 
 
 def _utc(time: datetime) -> datetime:
@@ -144,22 +145,34 @@ class _Exhausted(Exception):
 
 
 class RedditCollector:
-    """Reads submissions by search and comments by listing; the collect job matches what was read."""
+    """Reads submissions by search or listing and comments by listing; the collect job matches what was read."""
+
+    platform = "reddit"
+    check_size = PAGE
 
     def __init__(self, options: RedditOptions, brands: Sequence[Brand]) -> None:
         self._options = options
         self._where = f"r/{'+'.join(options.subreddits)}"
-        self._queries = {f"search:{brand.name}": reddit_query(brand.query) for brand in brands}
+        searched = brands if options.submissions == "search" else ()
+        self._queries = {f"search:{brand.name}": reddit_query(brand.query) for brand in searched}
         self._last = _Last()
         self._reddit: praw.Reddit | None = None
         self._not_before: datetime | None = None
 
     def streams(self) -> Sequence[str]:
-        return (*self._queries, "comments")
+        listed = ("comments",) if self._options.submissions == "search" else ("submissions", "comments")
+        return (*self._queries, *listed)
 
     def explain(self) -> Sequence[str]:
         searches = [f"{stream}: {query} in {self._where}" for stream, query in self._queries.items()]
-        return (*searches, f"comments: all in {self._where}, matched here")
+        listed = [stream for stream in self.streams() if stream not in self._queries]
+        return (*searches, *(f"{stream}: all in {self._where}, matched here" for stream in listed))
+
+    def check(self, ids: Sequence[str], resume: str | None, meter: Meter, now: datetime) -> Checked:
+        """Ask for posts by name, a hundred at once; Reddit leaves out what it no longer knows."""
+        posts, _ = self._page("api/info", {"id": ",".join(ids), "limit": PAGE}, now)
+        seen = {post.name: mention for post in posts if (mention := _mention(post, now))}
+        return Checked(gone=[name for name in ids if name not in seen], seen=list(seen.values()))
 
     def collect(self, stream: str, position: Position, meter: Meter, now: datetime) -> Iterator[Batch]:
         """Page from the newest post back to the cursor and a little further."""
@@ -189,10 +202,10 @@ class RedditCollector:
             params = {**params, "after": after}
 
     def _listing(self, stream: str) -> tuple[str, dict[str, str | int]]:
-        if stream == "comments":
-            return f"{self._where}/comments/", {"limit": PAGE}
-        if stream not in self._queries:
+        if stream not in self.streams():
             raise InputError(f"the source has no stream {stream!r}")
+        if stream not in self._queries:
+            return f"{self._where}/{'comments' if stream == 'comments' else 'new'}/", {"limit": PAGE}
         everywhere = self._where.lower() == "r/all"
         return f"{self._where}/search/", {
             "q": self._queries[stream],
