@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench bench-model bench-target bench-journey card clean
+.PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey card clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ format: $(DEVELOP) ## Format the code
 
 bench: $(DEVELOP) ## Measure speed, side by side with what one would take instead
 	$(BIN)/python -m benchmarks
+
+bench-collect: $(DEVELOP) ## Measure how fast a burst is matched and stored, beside sqlite-utils
+	$(BIN)/python -m benchmarks.collect
 
 bench-model: $(DEVELOP) ## Measure the model's speed, beside naive pipelines and int8 (ARGS="--posts 1000")
 	$(BIN)/python -m benchmarks.model $(ARGS)

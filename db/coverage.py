@@ -37,9 +37,15 @@ def note_hours(db: Database, source: str, stream: str, since: datetime | None, u
         (source, stream, to_text(start), to_text(last + HOUR)),
     ).fetchall()
     spans = [_span(*row) for row in rows]
+    coming = sorted(enumerate(spans), key=lambda pair: pair[1].since, reverse=True)
+    touching: dict[int, _Span] = {}  # of a year's spans, those that matter to the hour
     hours = []
     while start <= last:
-        hours.append((source, stream, to_text(start), *_judge(spans, start)))
+        while coming and coming[-1][1].since < start + HOUR:
+            number, span = coming.pop()
+            touching[number] = span
+        touching = {number: span for number, span in touching.items() if span.until > start}
+        hours.append((source, stream, to_text(start), *_judge([touching[n] for n in sorted(touching)], start)))
         start += HOUR
     db.conn.executemany(
         """INSERT OR REPLACE INTO coverage_hours (source, stream, hour, state, cause, reason)
@@ -86,18 +92,17 @@ def _span(since: str | None, until: str, state: str, cause: str | None, reason: 
 
 
 def _judge(spans: Sequence[_Span], start: datetime) -> tuple[str, str | None, str | None]:
-    """Judge one hour, up to where it was last tried to be read: state, cause, reason."""
-    touching = [span for span in spans if span.until > start and span.since < start + HOUR]
-    end = min(max((span.until for span in touching), default=start), start + HOUR)
+    """Judge one hour by the spans that touch it, up to where it was last tried to be read: state, cause, reason."""
+    end = min(max((span.until for span in spans), default=start), start + HOUR)
     reached, read = start, False
-    for span in sorted(touching, key=lambda span: span.since):
+    for span in sorted(spans, key=lambda span: span.since):
         if span.state == COMPLETE:
             read = True
             if span.since <= reached:
                 reached = max(reached, span.until)
     if reached >= end:
         return COMPLETE, None, None
-    short = [span for span in touching if span.state != COMPLETE]
+    short = [span for span in spans if span.state != COMPLETE]
     why = short[-1] if short else None
     read = read or any(span.fetched for span in short)
     return PARTIAL if read else MISSING, why.cause if why else None, why.reason if why else None

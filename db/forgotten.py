@@ -7,12 +7,16 @@ overwrite what it deletes.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlite_utils import Database
 
+from db.database import write_lock
+from db.errors import DatabaseError
 from db.times import to_text
 
 FEW = 500  # posts in one statement
@@ -67,6 +71,20 @@ class Forgotten:
             self._db.execute(f"DELETE FROM shingles WHERE mention_id IN ({marks})", some)
         return erased
 
+    def posts_by(self, author: str) -> Mapping[str, int]:
+        """Count the stored posts of a person on each source that has any."""
+        sql = "SELECT source, author, count(*) FROM mentions WHERE author IS NOT NULL GROUP BY source, author"
+        found = Counter[str]()
+        for source, name, count in self._db.execute(sql):
+            if _folded(name) == _folded(author):
+                found[source] += count
+        return found
+
+    def drop_shingles(self, before: datetime) -> int:
+        """Delete what finds copies of posts from before a time; runs in the caller's transaction."""
+        sql = "DELETE FROM shingles WHERE mention_id IN (SELECT id FROM mentions WHERE created_at < ?)"
+        return self._db.execute(sql, (to_text(before),)).rowcount
+
     def erase_named(self, source: str, source_ids: Sequence[str], at: datetime, reason: str) -> int:
         """Erase posts by the platform's ids; ids that are not stored are no error."""
         ids: list[int] = []
@@ -82,12 +100,8 @@ class Forgotten:
 
     def forget(self, source: str, author: str, at: datetime) -> Receipt:
         """Erase all posts of a person on a source, and store none of them again."""
-        ids = [
-            row[0]
-            for row in self._db.execute(
-                "SELECT id FROM mentions WHERE source = ? AND author = ? COLLATE NOCASE", (source, author)
-            ).fetchall()
-        ]
+        sql = "SELECT id, author FROM mentions WHERE source = ? AND author IS NOT NULL"
+        ids = [post for post, name in self._db.execute(sql, (source,)) if _folded(name) == _folded(author)]
         marks = f"SELECT count(*) FROM versions WHERE mention_id IN (SELECT value FROM json_each('{ids}'))"
         versions = int(self._db.execute(marks).fetchone()[0])
         posts = self.erase(ids, at, "forgotten")
@@ -99,6 +113,21 @@ class Forgotten:
         self._any = True
         return Receipt(source, self._hash(author), at, posts, versions)
 
+    def scrub(self) -> bool:
+        """Write the file anew, so that nothing that was erased is left in its bytes; False where that cannot be now.
+
+        Overwriting what is deleted is not enough: SQLite leaves copies behind where it moves rows about. Not in a
+        transaction. It takes the room of the whole file once more, and holds up writers meanwhile.
+        """
+        try:
+            with write_lock(self._db):
+                self._db.execute("INSERT INTO mentions_fts (mentions_fts) VALUES ('optimize')")
+            self._db.execute("VACUUM")
+            blocked, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except (DatabaseError, sqlite3.OperationalError):  # others write or read all the while, or there is no room
+            return False
+        return not blocked
+
     def _hash(self, author: str) -> str:
         """Stand for a person without naming them; the key never leaves this file."""
         if self._key is None:
@@ -108,4 +137,9 @@ class Forgotten:
                 self._db.execute("INSERT INTO keys (name, value) VALUES ('forgotten', ?)", (self._key,))
             else:
                 self._key = row[0]
-        return hmac.new(self._key, author.casefold().encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, _folded(author).encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+
+def _folded(author: str) -> str:
+    """Write a name as it is compared: without capitals, and without the sign that many put before it."""
+    return author.strip().removeprefix("@").casefold()

@@ -109,9 +109,13 @@ class Mentions:
             yield match_from_row(row)
 
     def judged_by_others(self, model: str, chosen: Filter) -> list[int]:
-        """Return the ids of the matches that were judged, and last by another model, by time of posting."""
+        """Return the ids of the matches that were judged, and last by another model, by time of posting.
+
+        A post whose text is no longer kept cannot be judged anew: it stays as it is.
+        """
         where, values = chosen.where("created_at", table="k.")
-        sql = f"SELECT k.id FROM matches k WHERE k.model != ? AND {where} ORDER BY k.created_at, k.id"
+        sql = f"""SELECT k.id FROM {MATCH_TABLES} WHERE k.model != ? AND m.gone_at IS NULL AND {where}
+            ORDER BY k.created_at, k.id"""
         return [match_id for (match_id,) in self._db.execute(sql, [model, *values]).fetchall()]
 
     def of(self, ids: Sequence[int]) -> list[Match]:
@@ -134,6 +138,29 @@ class Mentions:
             "SELECT max(created_at) FROM matches WHERE brand = ? AND state = 'rated' AND about = 1", (brand,)
         ).fetchone()
         return from_text_or_none(newest)
+
+    def to_check(self, source: str, since: datetime, before: datetime, limit: int) -> list[str]:
+        """Return the platform's ids of posts to ask about again: those asked about longest ago first.
+
+        They were posted since one time, and stored or asked about before another.
+        """
+        sql = """SELECT source_id FROM mentions WHERE source = ? AND created_at >= ? AND gone_at IS NULL
+            AND coalesce(checked_at, collected_at) < ? ORDER BY coalesce(checked_at, collected_at), id LIMIT ?"""
+        values = (source, to_text(since), to_text(before), limit)
+        return [source_id for (source_id,) in self._db.execute(sql, values).fetchall()]
+
+    def checked(self, source: str, source_ids: Sequence[str], at: datetime) -> None:
+        """Note that the platform was asked about posts; runs in the caller's transaction."""
+        self._db.conn.executemany(
+            "UPDATE mentions SET checked_at = ? WHERE source = ? AND source_id = ?",
+            [(to_text(at), source, source_id) for source_id in source_ids],
+        )
+
+    def aged(self, source: str, before: datetime, limit: int) -> list[int]:
+        """Return posts from before a time whose text is still kept, by mentions.id, the oldest first."""
+        sql = """SELECT id FROM mentions WHERE source = ? AND created_at < ? AND gone_at IS NULL
+            ORDER BY created_at LIMIT ?"""
+        return [row[0] for row in self._db.execute(sql, (source, to_text(before), limit)).fetchall()]
 
     def counts(self) -> tuple[int, int]:
         """Count (posts, matches)."""
@@ -178,7 +205,7 @@ class Mentions:
     def _update(self, mention: Mention, row: Mapping[str, Any]) -> set[Cell]:
         """Bring a known post up to date, unless what is known is as new; return where posts are to be judged anew."""
         read = to_text(mention.collected_at)
-        if read <= row["collected_at"]:
+        if read < row["collected_at"]:  # in the same second, what comes later is newer
             return set()
         reach = (mention.reach.followers, mention.reach.likes, mention.reach.reposts, mention.reach.replies)
         if reach != (row["followers"], row["likes"], row["reposts"], row["replies"]):
@@ -248,19 +275,23 @@ def match_from_row(row: Mapping[str, Any]) -> Match:
         offensive=row["offensive"],
         reviewed=bool(row["reviewed"]),
         about=bool(row["about"]),
-        mention=Mention(
-            source=row["source"],
-            source_id=row["source_id"],
-            author=row["author"],
-            text=row["text"],
-            url=row["url"],
-            created_at=from_text(row["created_at"]),
-            collected_at=from_text(row["collected_at"]),
-            language=row["language"],
-            in_reply_to=row["in_reply_to"],
-            reach=Reach(row["followers"], row["likes"], row["reposts"], row["replies"]),
-            repost_of=row["repost_of"],
-            gone_at=from_text_or_none(row["gone_at"]),
-            gone_reason=row["gone_reason"],
-        ),
+        mention=mention_from_row(row),
+    )
+
+
+def mention_from_row(row: Mapping[str, Any]) -> Mention:
+    return Mention(
+        source=row["source"],
+        source_id=row["source_id"],
+        author=row["author"],
+        text=row["text"],
+        url=row["url"],
+        created_at=from_text(row["created_at"]),
+        collected_at=from_text(row["collected_at"]),
+        language=row["language"],
+        in_reply_to=row["in_reply_to"],
+        reach=Reach(row["followers"], row["likes"], row["reposts"], row["replies"]),
+        repost_of=row["repost_of"],
+        gone_at=from_text_or_none(row["gone_at"]),
+        gone_reason=row["gone_reason"],
     )

@@ -276,6 +276,13 @@ def m006_sources(db: Database) -> None:
         "ALTER TABLE mentions ADD COLUMN grouped INTEGER NOT NULL DEFAULT 0 CHECK (grouped IN (0, 1))",
         "CREATE INDEX mentions_by_author ON mentions (author COLLATE NOCASE)",
         "CREATE INDEX mentions_by_time ON mentions (source, created_at)",
+        # The index of words is written anew for a post only where its words change.
+        "DROP TRIGGER mentions_au",
+        """CREATE TRIGGER mentions_au AFTER UPDATE OF text, author ON mentions BEGIN
+            INSERT INTO mentions_fts (mentions_fts, rowid, text, author)
+            VALUES ('delete', old.rowid, old.text, old.author);
+            INSERT INTO mentions_fts (rowid, text, author) VALUES (new.rowid, new.text, new.author);
+        END""",
         "CREATE INDEX mentions_ungrouped ON mentions (id) WHERE grouped = 0",
         "CREATE INDEX mentions_copies ON mentions (copy_of) WHERE copy_of IS NOT NULL",
         # What a post said before it was edited.

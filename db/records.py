@@ -15,6 +15,11 @@ CAUSES = (  # why a span of time was not read, or not wholly
     "unavailable",  # no answer that could be read
     "bug",
 )
+GONE = {  # why the text of a post is no longer kept, and what stands in its place
+    "deleted": "(deleted on its platform)",
+    "forgotten": "(removed: author asked to be forgotten)",
+    "aged": "(no longer kept)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,13 @@ class Mention:
     in_reply_to: str | None = None
     reach: Reach = field(default_factory=Reach)
     repost_of: str | None = None  # the platform's id of the post that this one passes on
-    gone_at: datetime | None = None  # since when text and author are no longer kept, and why: deleted, forgotten, aged
+    gone_at: datetime | None = None  # since when text and author are no longer kept, and why: one of GONE
     gone_reason: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The text as people are shown it: where it is no longer kept, why."""
+        return self.text if self.gone_at is None else GONE.get(self.gone_reason or "", "(no longer kept)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from db.buckets import Cell, mark_unwatched, recount
+from db.labels import SENTIMENTS
+from db.mentions import MATCH_COLUMNS, MATCH_TABLES, match_from_row
 from db.records import Match, Score
 from db.times import from_text, to_text
 
@@ -71,6 +73,14 @@ class Scores:
             "UPDATE matches SET model = ? WHERE id = ?", [(score.model, match.id) for match, score in scored]
         )
         put_in_force(self._db, [match.id for match, _ in scored])
+
+    def surest(self, sentiment: str, limit: int) -> list[Match]:
+        """Return the posts of a sentiment, those first whose model is surest of it."""
+        if sentiment not in SENTIMENTS:
+            raise ValueError(f"{sentiment} is no sentiment")  # it becomes the name of a column
+        sql = f"""SELECT {MATCH_COLUMNS} FROM {MATCH_TABLES} JOIN scores s ON s.match_id = k.id AND s.model = k.model
+            WHERE k.sentiment = ? AND k.about = 1 ORDER BY s.{sentiment} DESC, k.id LIMIT ?"""
+        return [match_from_row(row) for row in self._db.query(sql, [sentiment, limit])]
 
     def _is_there(self, match: Match) -> bool:
         sql = """SELECT 1 FROM matches k JOIN mentions m ON m.id = k.mention_id

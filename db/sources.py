@@ -108,11 +108,22 @@ class Sources:
             note_hours(self._db, coverage.source, coverage.stream, coverage.since, coverage.until)
 
     def covered_until(self, source: str) -> Mapping[str, datetime]:
-        """Return for each stream up to when it has been read completely."""
+        """Return for each stream up to when live runs have read it completely; spans of the past do not count."""
         rows = self._db.execute(
-            "SELECT stream, max(until) FROM coverage WHERE source = ? AND state = 'complete' GROUP BY stream", (source,)
+            """SELECT stream, max(until) FROM coverage
+            WHERE source = ? AND state = 'complete' AND until >= started_at GROUP BY stream""",
+            (source,),
         ).fetchall()
         return {stream: from_text(until) for stream, until in rows if until}
+
+    def first_read(self, source: str, stream: str) -> datetime | None:
+        """Return when a live run first read a stream completely."""
+        (first,) = self._db.execute(
+            """SELECT min(until) FROM coverage
+            WHERE source = ? AND stream = ? AND state = 'complete' AND until >= started_at""",
+            (source, stream),
+        ).fetchone()
+        return from_text_or_none(first)
 
     def hours(self, source: str, since: datetime, until: datetime, now: datetime) -> list[Hour]:
         """Return how far each hour was read: see db.coverage."""
@@ -130,6 +141,35 @@ class Sources:
             [limit],
         )
         return [_coverage(row) for row in rows]
+
+    def told_gaps(self, source: str) -> list[Coverage]:
+        """Return the spans for which the platform did not give all posts, and that were not read since, oldest first.
+
+        What was not read for another reason, as an error, the next live run makes up for.
+        """
+        rows = self._db.query(
+            """SELECT * FROM coverage AS gap WHERE source = ? AND state = 'missing' AND cause IN ('saturated', 'capped')
+            AND since IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM coverage AS later
+                WHERE later.source = gap.source AND later.stream = gap.stream AND later.id > gap.id
+                AND later.state = 'complete' AND later.until >= gap.until AND later.since <= gap.since
+            ) ORDER BY id""",
+            [source],
+        )
+        return [_coverage(row) for row in rows]
+
+    def live_cost(self, source: str, since: datetime) -> tuple[datetime | None, Decimal]:
+        """Return since when live runs have read a source, from a time on at most, and what they have cost since."""
+        first, cost = self._db.execute(
+            "SELECT min(started_at), sum(CAST(cost AS REAL)) FROM coverage WHERE source = ? AND started_at >= ?",
+            (source, to_text(since)),
+        ).fetchone()
+        return from_text_or_none(first), Decimal(str(round(cost or 0, 6)))
+
+    def forget_coverage(self, before: datetime) -> int:
+        """Delete what was written down of runs before a time, and of hours before it; return how many rows."""
+        runs = self._db.execute("DELETE FROM coverage WHERE started_at < ?", (to_text(before),)).rowcount
+        return runs + self._db.execute("DELETE FROM coverage_hours WHERE hour < ?", (to_text(before),)).rowcount
 
     def spent(self, source: str, month: str) -> Decimal:
         """Return what was spent in a month (YYYY-MM), open reservations included."""

@@ -5,11 +5,14 @@ from pathlib import Path
 from types import TracebackType
 
 from db.alerts import Alerts, Cases, Deliveries
+from db.backfills import Backfills
 from db.buckets import Buckets
+from db.copies import Copies
 from db.database import open_database, write_lock
 from db.forgotten import Forgotten
 from db.mentions import Mentions
 from db.models import Models
+from db.rematch import Rematching
 from db.runs import Runs
 from db.scores import Scores
 from db.sources import Sources
@@ -24,15 +27,18 @@ class Store:
         self.path = path
         self._db = open_database(path)
         self.mentions = Mentions(self._db)
+        self.rematching = Rematching(self._db)
         self.scores = Scores(self._db)
         self.verdicts = Verdicts(self._db)
         self.models = Models(self._db)
         self.buckets = Buckets(self._db)
         self.trends = Trends(self._db)
         self.sources = Sources(self._db)
+        self.backfills = Backfills(self._db)
         self.alerts = Alerts(self._db)
         self.deliveries = Deliveries(self._db)
         self.cases = Cases(self._db)
+        self.copies = Copies(self._db)
         self.forgotten = Forgotten(self._db)
         self.runs = Runs(self._db)
 

@@ -1,4 +1,4 @@
-"""Questions about feelings over time, answered from the counts."""
+"""Questions about feelings over time, answered from the counts, or from the posts where copies are to be left out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,12 @@ _BUCKET = {
     "day": "substr(start, 1, 10)",
     "week": "date(start, '-6 days', 'weekday 1')",  # its Monday
 }
+# The columns of buckets, made of single posts: those that pass on or copy another one are left out.
+_ORIGINALS = """(SELECT k.created_at AS start, k.brand, k.source, coalesce(k.stage, 'none') AS stage,
+        k.sentiment IS 'negative' AS negative, k.sentiment IS 'neutral' AS neutral,
+        k.sentiment IS 'positive' AS positive, k.state = 'not_rated' AS not_rated
+    FROM matches k JOIN mentions m ON m.id = k.mention_id
+    WHERE k.state != 'pending' AND k.about = 1 AND m.copy_of IS NULL AND m.repost_of IS NULL)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,16 @@ class Trend:
 
 
 class Trends:
-    """Sums over the table buckets."""
+    """Sums over the table buckets, or over the posts themselves."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def by(self, keys: Sequence[str], chosen: Filter) -> list[Trend]:
-        """Count per brand and the given keys (of KEYS; the finest time key counts), in order of time."""
+    def by(self, keys: Sequence[str], chosen: Filter, copies: bool = True) -> list[Trend]:
+        """Count per brand and the given keys (of KEYS; the finest time key counts), in order of time.
+
+        Without `copies`, of posts that say nearly the same within a week only the first counts.
+        """
         time = next((key for key in TIME_KEYS if key in keys), None)
         others = [key for key in ("source", "stage") if key in keys]
         bucket = _BUCKET[time] if time else "NULL"
@@ -59,8 +68,9 @@ class Trends:
         rows = self._db.query(
             f"""SELECT {columns}, sum(negative) AS negative, sum(neutral) AS neutral, sum(positive) AS positive,
                 sum(not_rated) AS not_rated
-            FROM buckets WHERE span = ? AND {where} GROUP BY {groups} ORDER BY {groups}""",
-            [_span(time, chosen), *values],
+            FROM {"buckets" if copies else _ORIGINALS} WHERE {"span = ?" if copies else "1"} AND {where}
+            GROUP BY {groups} ORDER BY {groups}""",
+            [*([_span(time, chosen)] if copies else []), *values],
         )
         return [
             Trend(

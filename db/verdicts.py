@@ -46,7 +46,8 @@ class Verdicts:
         The same seed draws the same posts as long as nothing is added or judged.
         """
         where, values = ("AND brand = ?", [brand]) if brand else ("", [])
-        sql = f"SELECT id FROM matches WHERE state = 'rated' AND NOT reviewed {where} ORDER BY id"
+        sql = f"""SELECT k.id FROM {MATCH_TABLES} WHERE state = 'rated' AND NOT reviewed AND gone_at IS NULL {where}
+            ORDER BY k.id"""
         dice = random.Random(seed)
         drawn = heapq.nsmallest(count, self._db.execute(sql, values), key=lambda _: dice.random())
         return [found for (match_id,) in drawn for found in self._with_score(match_id)]
@@ -54,9 +55,10 @@ class Verdicts:
     def all(self, random_only: bool = False, brand: str | None = None) -> Iterator[tuple[Match, Verdict]]:
         """Go through the newest verdict of each match, those that say "not about the brand" included.
 
-        `random_only` keeps to posts that were drawn at random.
+        Posts whose text is no longer kept are left out: nothing can be learned from them. `random_only` keeps to posts
+        that were drawn at random.
         """
-        clauses, values = [f"v.id = {NEWEST_VERDICT}"], list[object]()
+        clauses, values = [f"v.id = {NEWEST_VERDICT}", "m.gone_at IS NULL"], list[object]()
         if random_only:
             clauses.append("drawn")
         if brand:

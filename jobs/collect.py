@@ -5,34 +5,19 @@ doubles nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from db.errors import BudgetSpent, CollectorError, NotAuthorised, RateLimited
+from db.errors import CollectorError, NotAuthorised, RateLimited
 from db.mentions import Added
 from db.records import Batch, Coverage, Gap, Position
 from db.store import Store
-from jobs.collector import Checker, Collector
 from jobs.meter import StoreMeter
 from jobs.outcome import Outcome
-from models.brand import Brand, brands_named, hiding
+from jobs.source import Source, cause_of, keep
+from models.brand import Brand
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A configured source. `fingerprint` changes with its options: a source that waits is then tried again.
-
-    `total_budget` is what all sources share in a month; `price` is what a post costs, for the cheapest to come first.
-    """
-
-    name: str
-    kind: str
-    collector: Collector
-    fingerprint: str
-    monthly_budget: Decimal | None = None
-    total_budget: Decimal | None = None
-    price: Decimal = Decimal(0)
+__all__ = ["Source", "cause_of", "collect", "keep"]
 
 
 def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime) -> Outcome:
@@ -152,23 +137,3 @@ class _Reading:
                 cause=cause,
             )
         )
-
-
-def keep(store: Store, source: Source, batch: Batch, brands: Sequence[Brand], now: datetime) -> Added:
-    """Store what a batch brought and count the call; runs in the caller's transaction.
-
-    Posts that name no brand are left out; those that the platform says were deleted lose text and author.
-    """
-    named = [(mention, brands_named(mention, brands)) for mention in batch.mentions]
-    added = store.mentions.add([(mention, found) for mention, found in named if found], hiding(brands))
-    store.sources.called(source.name, now.strftime("%Y-%m"), batch.fetched)
-    if batch.gone:
-        platform = source.collector.platform if isinstance(source.collector, Checker) else source.kind
-        store.forgotten.erase_named(platform, batch.gone, now, "deleted")
-    return added
-
-
-def cause_of(error: CollectorError) -> str:
-    """Name why a source could not be read: one of db.records.CAUSES."""
-    causes = ((BudgetSpent, "budget"), (RateLimited, "limited"), (NotAuthorised, "refused"))
-    return next((cause for kind, cause in causes if isinstance(error, kind)), "unavailable")

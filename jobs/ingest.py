@@ -6,7 +6,7 @@ from itertools import islice
 from db.mentions import Added
 from db.records import NO_BRAND, Mention
 from db.store import Store
-from models.brand import Brand, brands_named, hiding
+from models.brand import Brand, hiding, naming
 
 BATCH = 500  # posts a transaction
 
@@ -17,16 +17,14 @@ def ingest(store: Store, posts: Iterable[tuple[Mention, str | None]], brands: Se
     Somebody chose to import these posts, so none is left out.
     """
     known = {brand.name.casefold(): brand.name for brand in brands}
+    names = naming(brands)
     added = Added()
     remaining = iter(posts)
     while batch := list(islice(remaining, BATCH)):
-        named = [(mention, _brands(mention, given, brands, known)) for mention, given in batch]
+        named = [
+            (mention, [known.get(given.casefold(), given)] if given else names(mention) or [NO_BRAND])
+            for mention, given in batch
+        ]
         with store.transaction():
             added += store.mentions.add(named, hiding(brands))
     return added
-
-
-def _brands(mention: Mention, given: str | None, brands: Sequence[Brand], known: dict[str, str]) -> list[str]:
-    if given:
-        return [known.get(given.casefold(), given)]
-    return brands_named(mention, brands) or [NO_BRAND]

@@ -116,7 +116,7 @@ def harmless(text: str) -> str:
 
 
 def _excerpt(match: Match) -> str:
-    text = harmless(match.mention.text)
+    text = harmless(match.mention.shown)
     short = text if len(text) <= TEXT_SHOWN else text[: TEXT_SHOWN - 1] + "…"
     return f"- {match.mention.source}: {short}"
 

@@ -67,6 +67,12 @@ def last_reads(store: Store) -> Mapping[str, datetime]:
     return last
 
 
+def due(store: Store, every: Mapping[str, timedelta], now: datetime) -> set[str]:
+    """Name the sources whose live reading is due, or at work; `every` says how often each one is read."""
+    last = last_reads(store)
+    return {name for name, span in every.items() if name not in last or last[name] + span <= now}
+
+
 def run_until(stop: threading.Event, jobs: Sequence[Job], path: Path, clock: Clock) -> bool:
     """Run the jobs on schedule until `stop` is set; False where a job was still busy at the end.
 

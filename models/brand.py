@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from db.records import Mention
-from models.query import Query
+from models.query import Query, cues_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,29 @@ class Brand:
     hide: Query | None = None
 
 
-def brands_named(mention: Mention, brands: Sequence[Brand]) -> list[str]:
-    """Name the brands that a post is about. What a brand's own account writes is no mention of it."""
-    return [brand.name for brand in brands if not _wrote(brand, mention) and brand.query.matches(mention.text)]
+def naming(brands: Sequence[Brand]) -> Callable[[Mention], list[str]]:
+    """Return what names the brands that a post is about. What a brand's own account writes is no mention of it.
+
+    Of many brands, only those are looked at whose query asks for a word that the post has.
+    """
+    by_cue: dict[str, set[int]] = {}
+    always: set[int] = set()
+    for number, brand in enumerate(brands):
+        cues = brand.query.cues()
+        if cues is None:
+            always.add(number)
+        for cue in cues or ():
+            by_cue.setdefault(cue, set()).add(number)
+
+    def named(mention: Mention) -> list[str]:
+        likely = always.union(*(by_cue[cue] for cue in cues_in(mention.text) if cue in by_cue))
+        return [
+            brand.name
+            for brand in (brands[number] for number in sorted(likely))
+            if not _wrote(brand, mention) and brand.query.matches(mention.text)
+        ]
+
+    return named
 
 
 def hiding(brands: Sequence[Brand]) -> Callable[[Mention, str], bool]:

@@ -8,7 +8,7 @@ the manual.
 import fnmatch
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -114,8 +114,20 @@ class Query:
         """Whether a post with this text is wanted."""
         return _holds(self.root, index_of(text))
 
+    def cues(self) -> frozenset[str] | None:
+        """Return what a text must hold one of (see `cues_in`) to match; None where it cannot be told."""
+        return _cues(self.root)
+
     def __str__(self) -> str:
         return str(self.root)
+
+
+def cues_in(text: str) -> Iterator[str]:
+    """Go through the words, @handles and #hashtags of a text, as `Query.cues` names them."""
+    index = index_of(text)
+    yield from index.positions
+    yield from ("@" + name for name in index.handles)
+    yield from ("#" + name for name in index.tags)
 
 
 @lru_cache(maxsize=512)
@@ -334,6 +346,26 @@ def _shown(typed: str, at: int = 0) -> str:
     first = max(0, at - 40) if len(typed) > 100 else 0
     part = typed[first : first + 100]
     return ("…" if first else "") + repr(part) + ("…" if first + 100 < len(typed) else "")
+
+
+def _cues(node: Node) -> frozenset[str] | None:
+    match node:
+        case And(parts):
+            known = [cues for part in parts if (cues := _cues(part)) is not None]
+            return min(known, key=len, default=None)
+        case Or(parts):
+            every = [_cues(part) for part in parts]
+            return None if None in every else frozenset().union(*(cues for cues in every if cues))
+        case Near(left, right, _):
+            return _cues(And((left, right)))
+        case Phrase(words):
+            return _cues(And(words))
+        case Word(text) if text[0] in "@#":
+            return None if wild(text) else frozenset([text[0] + fold(text[1:])])
+        case Word(text):
+            plain = [token for token in pattern_of(text).tokens if not wild(token)]
+            return frozenset([max(plain, key=len)]) if plain else None
+    return None  # a negation
 
 
 # --- matching --------------------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ class Set(_Section):
     head: str = "sentiment"  # which question its column `label` answers
     rename: dict[str, str] = {}  # its labels to ours; "" leaves the post out
     columns: list[str] = []  # of a file without a header
-    share: float = Field(1.0, gt=0, le=1)  # of its posts, drawn once
+    first: int | None = Field(None, ge=1)  # only so many of its posts, those at the head of the file
+    share: float = Field(1.0, gt=0, le=1)  # of these, drawn once
     repeat: int = Field(1, ge=1)  # how often an epoch shows each
     brand_dropout: float = Field(0.0, ge=0, le=1)  # share that lose their brand, so that posts without one are judged
     hold_out: float = Field(0.0, ge=0, lt=1)  # share never shown, chosen by the words, so that copies go together
@@ -112,8 +113,8 @@ class Recipe(_Section):
         """Read a set's posts, as they lie there."""
         path = (self._home if one.folder == "recipe" else data) / one.file
         if one.without_text:
-            return read_labels(path, data)
-        return read_examples(path, one.head, one.rename, one.columns)
+            return read_labels(path, data)[: one.first]
+        return read_examples(path, one.head, one.rename, one.columns)[: one.first]
 
 
 def read_recipe(path: Path) -> Recipe:

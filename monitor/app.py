@@ -10,17 +10,25 @@ from pathlib import Path
 from db.errors import ConfigError, InputError
 from db.records import Registered
 from db.store import Store
+from jobs.backfill import backfill
 from jobs.channel import Channel
 from jobs.collect import Source, collect
+from jobs.group import group
 from jobs.notify import notify
 from jobs.outcome import Outcome
-from jobs.schedule import Job
+from jobs.prune import prune
+from jobs.recheck import recheck
+from jobs.schedule import Job, due
 from jobs.score import score
+from jobs.source import platform_of
 from jobs.watch import Sensitivity, watch
 from models.classifier import Classifier
 from monitor.config import Config, SourceConfig
 
 EVERY = timedelta(minutes=1)  # scoring, watching and notifying: with nothing new they cost next to nothing
+EVERY_PAST = timedelta(seconds=50)  # never for long at the same moment as the live runs
+EVERY_CHECK = timedelta(minutes=10)  # each time some of the posts that are due that day
+DAY = timedelta(days=1)
 
 
 def utc_now() -> datetime:
@@ -83,8 +91,11 @@ class App:
     @cached_property
     def sources(self) -> Sequence[tuple[SourceConfig, Source]]:
         """Make the collectors, the cheapest first; no platform is contacted."""
-        made = [(source, self._source(source)) for source in self.config.sources]
-        return sorted(made, key=lambda pair: pair[1].price)
+        return self._make_sources()
+
+    def make_sources(self) -> Sequence[Source]:
+        """Make the collectors anew: a job that runs beside the live runs does not share theirs."""
+        return [source for _, source in self._make_sources()]
 
     def jobs(self, stopping: Callable[[], bool] = lambda: False) -> list[Job]:
         """List every job in the order of the pipeline."""
@@ -94,12 +105,34 @@ class App:
         def reading(source: Source) -> Callable[[Store, datetime], Outcome]:
             return lambda store, now: collect(store, source, self.config.brands, now)
 
+        past, checked = self.make_sources(), self.make_sources()
+        every = {config.name: config.every for config in self.config.sources}
+        ages = {config.name: config.recheck for config in self.config.sources if config.recheck}
+        brands = self.config.brands
         return [
-            *(Job("collect", config.name, config.every, reading(source)) for config, source in self.sources),
+            *(
+                Job("collect", config.name, config.every, reading(source))
+                for config, source in self.sources
+                if not config.collector_kind.pushed
+            ),
+            Job("backfill", None, EVERY_PAST, lambda s, now: backfill(s, past, brands, now, busy=due(s, every, now))),
+            Job("group", None, EVERY, lambda store, _: group(store, stopping)),
             Job("score", None, EVERY, lambda store, _: self.score(store, stopping)),
             Job("watch", None, EVERY, lambda store, now: watch(store, self.competitors, sensitivity, now)),
             Job("notify", None, EVERY, lambda store, now: notify(store, self.channels, self.competitors, now)),
+            Job("recheck", None, EVERY_CHECK, lambda store, now: recheck(store, checked, ages, brands, now)),
+            Job("prune", None, DAY, lambda store, now: prune(store, self.keeps, now)),
         ]
+
+    @property
+    def keeps(self) -> Mapping[str, timedelta]:
+        """Say how long each platform's posts keep text and author: where several sources read it, the shortest time."""
+        found: dict[str, timedelta] = {}
+        for config, source in self.sources:
+            if config.keep:
+                platform = platform_of(source)
+                found[platform] = min(config.keep, found.get(platform, config.keep))
+        return found
 
     def score(
         self,
@@ -121,6 +154,10 @@ class App:
         loaded = classifier.load(str(self.folder_of(found)), languages=model.languages)
         loaded.name = found.name  # as its scores are known, wherever it lies
         return loaded
+
+    def _make_sources(self) -> list[tuple[SourceConfig, Source]]:
+        made = [(source, self._source(source)) for source in self.config.sources]
+        return sorted(made, key=lambda pair: pair[1].price)
 
     def _source(self, source: SourceConfig) -> Source:
         try:

@@ -47,6 +47,8 @@ class SourceConfig:
     missing: tuple[str, ...]  # "bearer_token: environment variable X_BEARER_TOKEN"
     collector_kind: CollectorKind
     preview: BaseModel | None = field(repr=False)  # the options with something in place of what is missing, to explain
+    recheck: timedelta | None = None  # how old posts are that are still checked on their platform; None: none are
+    keep: timedelta | None = None  # how long text and author of the platform's posts are kept; None: for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,9 +330,17 @@ class _Entries:
         section = _head(place, SourceSection, table)
         kind = _kind(place, "source", section.kind, kinds.collectors)
         options, missing, preview = self._options(place, SourceSection, table, kind.options)
-        seconds = int(section.every[:-1]) * SECONDS[section.every[-1]]
-        every = timedelta(seconds=seconds)
-        return SourceConfig(section.name or section.kind, section.kind, every, options, missing, kind, preview)
+        return SourceConfig(
+            name=section.name or section.kind,
+            kind=section.kind,
+            every=_span(section.every),
+            options=options,
+            missing=missing,
+            collector_kind=kind,
+            preview=preview,
+            recheck=None if section.recheck == "off" else _span(section.recheck),
+            keep=_span(section.keep) if section.keep else None,
+        )
 
     def channel(self, place: _Place, table: dict[str, object], kinds: Kinds) -> ChannelConfig:
         section = _head(place, ChannelSection, table)
@@ -366,6 +376,10 @@ class _Entries:
             return options, (), options
         preview, _ = _try(place, model, present | dict.fromkeys(gaps, "missing"), set(), set())
         return None, tuple(map(str, missing)), preview
+
+
+def _span(text: str) -> timedelta:
+    return timedelta(seconds=int(text[:-1]) * SECONDS[text[-1]])
 
 
 def _head(place: _Place, section: type[M], table: Mapping[str, object]) -> M:

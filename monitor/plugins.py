@@ -28,7 +28,7 @@ class CollectorKind:
     `explain(options, brands)` gives one line a stream for `sentimon check`; it raises InputError for a query that
     the platform cannot express. `first_look(name)` gives options that read the latest posts on a name without any key,
     for `sentimon try`; None where the platform asks for one. `price(options)` is what a post costs, in the money of the
-    budget.
+    budget. `pushed` says that it reads nothing: posts are brought to it (see monitor/web/inbound.py).
     """
 
     kind: str
@@ -37,6 +37,7 @@ class CollectorKind:
     explain: Callable[[Any, Sequence[Brand]], Sequence[str]]
     first_look: Callable[[str], Mapping[str, object]] | None = None
     price: Callable[[Any], Decimal] = lambda options: Decimal(0)
+    pushed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,16 @@ class Hooks:
 
 
 BUILT_IN = (
+    "monitor.collectors.appstore",
+    "monitor.collectors.bluesky",
+    "monitor.collectors.feed",
     "monitor.collectors.file",
+    "monitor.collectors.hackernews",
+    "monitor.collectors.mastodon",
     "monitor.collectors.reddit",
+    "monitor.collectors.webhook",
     "monitor.collectors.x",
+    "monitor.collectors.youtube",
     "monitor.channels.apprise",
     "monitor.channels.console",
 )

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from db.records import NO_BRAND
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+OLDEST_DAYS = 3650
 SHORTEST, LONGEST = timedelta(seconds=30), timedelta(days=365)
 
 
@@ -33,6 +34,17 @@ def _interval(text: str) -> str:
     if not SHORTEST <= timedelta(seconds=int(found[1]) * SECONDS[found[2]]) <= LONGEST:
         raise ValueError("should be at least 30s and at most 365d")
     return found[1] + found[2]
+
+
+def _age(text: str) -> str:
+    found = re.fullmatch(r"([0-9]{1,4})\s*d", text.strip())
+    if not found or not 1 <= int(found[1]) <= OLDEST_DAYS:
+        raise ValueError(f'should be a number of days from 1 to {OLDEST_DAYS}, for example "30d"')
+    return f"{int(found[1])}d"
+
+
+def _age_or_off(text: str) -> str:
+    return "off" if text.strip() == "off" else _age(text)
 
 
 def _handles(accounts: Mapping[str, str]) -> dict[str, str]:
@@ -72,6 +84,8 @@ class SourceSection(_Section):
     kind: Name
     name: Name | None = None
     every: Annotated[str, AfterValidator(_interval)] = "5m"
+    recheck: Annotated[str, AfterValidator(_age_or_off)] = "30d"
+    keep: Annotated[str, AfterValidator(_age)] | None = None
 
 
 class ChannelSection(_Section):

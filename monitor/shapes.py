@@ -35,18 +35,22 @@ MATCH_KEYS = (
     "likes",
     "reposts",
     "replies",
+    "gone",
 )  # of match_json: an export of no posts has a header too
 
 
 def match_json(match: Match) -> dict[str, Any]:
-    """Write a matched post for programs, with the labels in force: `reviewed` where a person's word is among them."""
+    """Write a matched post for programs, with the labels in force: `reviewed` where a person's word is among them.
+
+    `gone` says why its text is no longer kept (deleted, forgotten, aged); `text` is then what people are shown instead.
+    """
     mention = match.mention
     return {
         "id": mention.source_id,
         "source": mention.source,
         "author": mention.author,
         "created_at": to_text(mention.created_at),
-        "text": mention.text,
+        "text": mention.shown,
         "url": mention.url,
         "in_reply_to": mention.in_reply_to,
         "brand": match.brand,
@@ -65,6 +69,7 @@ def match_json(match: Match) -> dict[str, Any]:
         "likes": mention.reach.likes,
         "reposts": mention.reach.reposts,
         "replies": mention.reach.replies,
+        "gone": mention.gone_reason,
     }
 
 

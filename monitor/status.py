@@ -11,7 +11,7 @@ from jobs.schedule import describe, last_reads
 from monitor.config import Config
 
 GAPS_SHOWN = 10
-PIPELINE = ("collect", "score", "watch", "notify")
+PIPELINE = ("collect", "backfill", "group", "score", "watch", "notify", "recheck", "prune")
 
 
 def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
         if state and state.not_before:
             due = max(due, state.not_before)
         paused = state.paused if state else None
+        pushed = source.collector_kind.pushed
         spent = store.sources.spent(source.name, month)
         sources.append(
             {
@@ -39,7 +40,7 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
                 "last_ok": to_text_or_none(state.last_ok_at if state else None),
                 "last_error": f"not configured: {'; '.join(source.missing)}" if source.missing else error,
                 "paused": paused,
-                "next_run": None if paused or source.missing else to_text(max(due, now)),
+                "next_run": None if paused or source.missing or pushed else to_text(max(due, now)),
                 "spent_this_month": str(spent),
             }
         )

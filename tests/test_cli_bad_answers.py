@@ -42,7 +42,7 @@ def folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield bare
     after = counts(bare / "posts.db")
     # What a job that failed writes down is no damage.
-    grown = {"job_runs", "coverage", "sources", "cursors", "spending", "sqlite_sequence"}
+    grown = {"job_runs", "coverage", "coverage_hours", "sources", "cursors", "spending", "sqlite_sequence"}
     assert {table: count for table, count in after.items() if table not in grown} == {
         table: count for table, count in before.items() if table not in grown
     }

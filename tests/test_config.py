@@ -463,17 +463,6 @@ def test_the_values_that_the_template_shows_are_the_defaults() -> None:
     assert (shown.alerts, shown.web) == (plain.alerts, plain.web)
 
 
-def test_the_examples_in_the_template_are_valid_and_complete() -> None:
-    text = uncommented_template()
-    full = read(text, strict=False)
-    assert [source.kind for source in full.sources] == ["file", "x", "reddit"]
-    assert [channel.kind for channel in full.channels] == ["console", "apprise"]
-    read(text, dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text), "json://localhost"))
-    for options in (XOptions, RedditOptions, FileOptions, AppriseOptions):
-        for key in options.model_fields:
-            assert re.search(rf"^{key} = ", text, re.MULTILINE), key
-
-
 TOP = (sections.FileSection, sections.ModelConfig, sections.AlertsConfig, sections.WebConfig)
 ENTRIES = (sections.BrandSection, sections.SourceSection, sections.ChannelSection)
 OPTIONS = (XOptions, RedditOptions, FileOptions, AppriseOptions)
@@ -486,15 +475,15 @@ def test_every_key_is_described_in_the_documentation(section: type[BaseModel]) -
         assert f"`{key}`" in page, key
 
 
-def test_the_examples_in_the_template_suit_the_built_in_plugins() -> None:
+def test_the_template_has_a_valid_example_of_every_kind_and_the_documentation_every_key() -> None:
     text = uncommented_template()
     built_in = plugins.load(third_party=False)
-    environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text), "json://localhost")
+    assert config.load_text(text, Path("sentimon.toml"), built_in, {}, strict=False).path
+    environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text), "json://localhost/long-enough-for-a-token")
     full = config.load_text(text, Path("sentimon.toml"), built_in, environ)
     assert {source.kind for source in full.sources} == set(built_in.collectors)
     assert {channel.kind for channel in full.channels} == set(built_in.channels)
     page = Path(__file__).parent.parent.joinpath("docs", "configuration.md").read_text(encoding="utf-8")
     for kind in (*built_in.collectors.values(), *built_in.channels.values()):
         for key in config.keys_of(kind.options):
-            assert re.search(rf"^{key} = ", text, re.MULTILINE), f"{kind.kind}: {key} is not in the template"
             assert f"`{key}`" in page, f"{kind.kind}: {key} is not in the documentation"

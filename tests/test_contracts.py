@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,15 @@ from models.query import parse
 from monitor import plugins
 from monitor.plugins import ChannelKind, CollectorKind, Kinds
 from tests.cli_rig import ROOT, jsonl, post
+from tests.fake_bluesky import HANDLE, PASSWORD, FakeBluesky
+from tests.fake_feeds import FakeAppStore, FakeFeeds
+from tests.fake_hackernews import FakeHackerNews
+from tests.fake_mastodon import TOKEN as MASTODON_TOKEN
+from tests.fake_mastodon import FakeMastodon
 from tests.fake_reddit import CLIENT_ID, CLIENT_SECRET, FakeReddit
 from tests.fake_x import FakeX
+from tests.fake_youtube import CHANNEL, FakeYouTube
+from tests.fake_youtube import KEY as YOUTUBE_KEY
 from tests.support import HOUR, MINUTE, NOW, Hook
 
 BRANDS = [Brand("Acme", parse("acme"))]
@@ -48,6 +55,9 @@ class NoMoney:
         pass
 
     def settle(self, actual: Decimal) -> None:
+        pass
+
+    def use(self, units: int, limit: int, period: str, renewed_at: datetime) -> None:
         pass
 
 
@@ -71,6 +81,41 @@ def file_platform(folder: Path) -> Iterator[Rig]:
     path = folder / "posts.jsonl"
     path.write_text(jsonl(*(post(number, f"acme {number}", number * MINUTE) for number in range(1200))))
     yield Rig({"path": path}, posts=1200, broken={"path": folder / "gone.jsonl"})
+
+
+@contextmanager
+def bluesky_platform(_: Path) -> Iterator[Rig]:
+    with FakeBluesky(now=lambda: NOW) as fake:
+        for number in range(250):
+            fake.post(f"acme {number}", NOW - 10 * HOUR + number * MINUTE)
+        options = {
+            "handle": HANDLE,
+            "app_password": PASSWORD,
+            "stream": False,  # it brings the same posts; tests/test_bluesky.py reads it
+            "jetstream_url": fake.stream_url,
+            "service_url": fake.url,
+            "timeout": 5,
+        }
+        broken = options | {"app_password": "BBBB-wrong-secret"}
+        secrets = (PASSWORD, "BBBB-wrong-secret", "eyJ")  # how its tokens begin
+        yield Rig(options, posts=250, secrets=secrets, asked=lambda: len(fake.asked), broken=broken)
+
+
+@contextmanager
+def mastodon_platform(_: Path) -> Iterator[Rig]:
+    with FakeMastodon() as fake:
+        for number in range(150):
+            fake.post(f"#acme {number}", at=NOW - HOUR - number * MINUTE)
+        options = {
+            "instance": fake.url,
+            "access_token": MASTODON_TOKEN,
+            "hashtags": ["acme"],
+            "first": 150,
+            "timeout": 5,
+        }
+        broken = options | {"access_token": "BBBB-wrong-secret"}
+        secrets = (MASTODON_TOKEN, "BBBB-wrong-secret")
+        yield Rig(options, posts=150, secrets=secrets, asked=lambda: len(fake.requests), broken=broken)
 
 
 @contextmanager
@@ -101,6 +146,48 @@ def reddit_platform(_: Path) -> Iterator[Rig]:
         coded = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
         secrets = (CLIENT_SECRET, coded, "BBBB-wrong-secret")
         yield Rig(options, posts=150, secrets=secrets, asked=lambda: len(fake.requests), broken=broken)
+
+
+@contextmanager
+def youtube_platform(_: Path) -> Iterator[Rig]:
+    with FakeYouTube() as fake:
+        for number in range(150):
+            fake.comment(f"acme {number}", at=NOW - (number + 1) * HOUR)
+        options = {"api_key": YOUTUBE_KEY, "channels": [CHANNEL], "api_url": fake.url, "timeout": 5}
+        broken = options | {"api_key": "BBBB-wrong-secret"}
+        secrets = (YOUTUBE_KEY, "BBBB-wrong-secret")
+        yield Rig(options, posts=150, secrets=secrets, asked=lambda: len(fake.requests), broken=broken)
+
+
+@contextmanager
+def hackernews_platform(_: Path) -> Iterator[Rig]:
+    with FakeHackerNews(cap=100) as fake:
+        for number in range(250):
+            fake.comment(f"acme {number}", at=NOW - HOUR - number * MINUTE)
+        options = {"api_url": fake.search_url, "item_url": fake.item_url, "timeout": 5}
+        broken = options | {"api_url": fake.item_url}
+        yield Rig(options, posts=250, asked=lambda: len(fake.requests), broken=broken)
+
+
+@contextmanager
+def feed_platform(_: Path) -> Iterator[Rig]:
+    with FakeFeeds() as fake:
+        feed = fake.feed("/feed.xml")
+        for number in range(250):
+            feed.add(f"acme {number}", at=NOW - number * MINUTE, id=str(number))
+        options = {"urls": [f"{fake.url}/feed.xml"], "timeout": 5}
+        broken = options | {"urls": [f"{fake.url}/other.xml"]}
+        yield Rig(options, posts=250, asked=lambda: len(fake.requests), broken=broken)
+
+
+@contextmanager
+def appstore_platform(_: Path) -> Iterator[Rig]:
+    with FakeAppStore() as fake:
+        for number in range(150):
+            fake.review(123, "us", f"Review {number}", "Fine.", at=NOW - number * MINUTE)
+        options = {"app_id": [123], "base_url": fake.url, "timeout": 5}
+        broken = options | {"app_id": [404]}
+        yield Rig(options, posts=150, asked=lambda: len(fake.requests), broken=broken)
 
 
 @contextmanager
@@ -140,7 +227,18 @@ def logfile_platform(folder: Path) -> Iterator[Rig]:
     yield Rig({"path": path}, received=path.read_text, broken={"path": folder / "no" / "such" / "folder"})
 
 
-COLLECTORS = {"file": file_platform, "reddit": reddit_platform, "x": x_platform, "notes": notes_platform}
+COLLECTORS = {
+    "appstore": appstore_platform,
+    "bluesky": bluesky_platform,
+    "feed": feed_platform,
+    "file": file_platform,
+    "hackernews": hackernews_platform,
+    "mastodon": mastodon_platform,
+    "reddit": reddit_platform,
+    "x": x_platform,
+    "youtube": youtube_platform,
+    "notes": notes_platform,
+}
 CHANNELS = {"apprise": apprise_platform, "console": console_platform, "logfile": logfile_platform}
 
 
@@ -218,13 +316,17 @@ def test_two_plugins_of_one_kind_are_refused_by_name(
 
 def test_without_third_parties_only_the_built_in_kinds_are_there(kinds: Kinds) -> None:
     alone = plugins.load(third_party=False)
-    assert set(alone.collectors) == {"file", "reddit", "x"}
+    open_to_all = {"appstore", "bluesky", "feed", "hackernews", "mastodon"}
+    assert set(alone.collectors) == open_to_all | {"file", "reddit", "webhook", "x", "youtube"}
     assert set(alone.channels) == {"apprise", "console"}
 
 
 def test_every_kind_is_held_to_the_contract(kinds: Kinds) -> None:
     built_in = plugins.load(third_party=False)
-    assert built_in.collectors.keys() <= COLLECTORS.keys() <= kinds.collectors.keys()
+    read = {
+        name for name, kind in built_in.collectors.items() if not kind.pushed
+    }  # tests/test_inbound.py has the others
+    assert read <= COLLECTORS.keys() <= kinds.collectors.keys()
     assert built_in.channels.keys() <= CHANNELS.keys() <= kinds.channels.keys()
 
 
@@ -350,7 +452,18 @@ def test_a_fault_is_one_of_our_errors_in_one_line_without_a_secret(
 def test_no_secret_of_a_source_is_logged_at_any_level(
     kind: CollectorKind, rig: Rig, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("", "urllib3", "praw", "prawcore", "tweepy", "requests_oauthlib"):
+    for name in (
+        "",
+        "googleapiclient",
+        "httplib2",
+        "httpx",
+        "httpcore",
+        "urllib3",
+        "praw",
+        "prawcore",
+        "tweepy",
+        "requests_oauthlib",
+    ):
         caplog.set_level(logging.DEBUG, logger=name)
     options = kind.options.model_validate(rig.options)
     all_mentions(kind.build(options, BRANDS))

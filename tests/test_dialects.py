@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from db.errors import InputError
 from models.query import parse
-from monitor.collectors.dialects import reddit_query, x_query
+from monitor.collectors.dialects import LONGEST, reddit_query, x_queries
 
 
 def x(text: str, *authors: str) -> str:
-    return x_query(parse(text), authors).removesuffix(" -is:retweet")
+    (only,) = x_queries(parse(text), authors)
+    return only.removesuffix(" -is:retweet")
 
 
 def reddit(text: str) -> str:
@@ -56,12 +57,12 @@ def test_a_query_is_written_the_way_the_platform_reads_it(query: str, on_x: str,
 
 
 def test_x_leaves_out_reposts_and_the_brands_own_posts() -> None:
-    assert x_query(parse("acme OR b"), ["@acme", "acmehelp"]) == "(acme OR b) -from:acme -from:acmehelp -is:retweet"
+    assert x_queries(parse("acme OR b"), ["@acme", "acmehelp"]) == ["(acme OR b) -from:acme -from:acmehelp -is:retweet"]
 
 
 def test_an_author_that_would_change_the_query_is_refused() -> None:
     with pytest.raises(InputError, match="no X account name"):
-        x_query(parse("acme"), ["acme OR cats"])
+        x_queries(parse("acme"), ["acme OR cats"])
 
 
 @pytest.mark.parametrize(
@@ -75,11 +76,44 @@ def test_what_a_platform_cannot_search_is_told_with_what_to_write(
         write(query)
 
 
-@pytest.mark.parametrize("write", [x, reddit])
-def test_a_query_that_is_too_long_is_refused_with_its_length(write: Callable[[str], str]) -> None:
-    words = " OR ".join(f"brandname{i:03}" for i in range(60))
-    with pytest.raises(InputError, match=r"takes 512 characters, this query becomes 9\d\d"):
-        write(words)
+LONG = [f"brandname{i:03}" for i in range(60)]
+
+
+@pytest.mark.parametrize(("write", "operator"), [(x, " "), (reddit, " OR ")])
+def test_a_query_that_is_too_long_is_refused_with_its_length(write: Callable[[str], str], operator: str) -> None:
+    with pytest.raises(InputError, match=r"takes 512 characters, this query becomes [79]\d\d"):
+        write(operator.join(LONG))
+
+
+def test_an_or_that_is_too_long_for_x_is_spread_over_searches_with_all_that_is_left_out() -> None:
+    beside = ' NOT (jobs OR "acme road") NOT @acmefan'
+    searches = x_queries(parse(f"({' OR '.join(LONG)}){beside}"), ["acme"])
+    assert len(searches) == 3
+    assert all(len(search) <= LONGEST for search in searches)
+    ends = ' -jobs -"acme road" -@acmefan -from:acme -is:retweet'
+    assert all(search.endswith(ends) for search in searches)
+    branches = [name for search in searches for name in search.removesuffix(ends).strip("()").split(" OR ")]
+    assert branches == LONG
+    # They keep their order, so that a branch more leaves the searches before it as they were.
+    more = x_queries(parse(f"({' OR '.join([*LONG, 'another'])}){beside}"), ["acme"])
+    assert more[:-1] == searches[:-1]
+
+
+def test_branches_that_fit_x_together_are_one_search() -> None:
+    assert x_queries(parse(" OR ".join(LONG[:30]))) == [f"({' OR '.join(LONG[:30])}) -is:retweet"]
+    assert [len(x_queries(parse(" OR ".join(LONG[:count])))) for count in (31, 32, 60)] == [1, 2, 2]
+
+
+def test_what_must_be_there_beside_a_long_or_is_in_every_search() -> None:
+    searches = x_queries(parse(f"kettle ({' OR '.join(LONG)}) (b OR c)"))
+    assert len(searches) == 2
+    assert all("kettle" in search and "(b OR c)" in search for search in searches)
+
+
+def test_a_branch_that_alone_is_too_long_for_x_is_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"one branch of this query alone becomes 7\d\d: brandname000 AND") as refused:
+        x_queries(parse(f"acme OR ({' '.join(LONG[:59])})"))
+    assert "\n" not in str(refused.value)
 
 
 # --- how the platforms read a query, written apart from the compiler -----------------------------------------------
@@ -178,7 +212,7 @@ def test_every_post_that_the_query_wants_is_found_by_the_platform(
 ) -> None:
     try:
         query = parse(typed)
-        compiled = reddit_query(query) if lucene else x_query(query, ["acme"])
+        compiled = reddit_query(query) if lucene else x_queries(query, ["acme"])[0]
     except InputError:
         assume(False)
     words = st.lists(st.sampled_from(words_like(typed)), min_size=1, max_size=5)
@@ -194,3 +228,16 @@ def test_the_readers_used_here_can_tell_a_narrower_query() -> None:
     assert not reads("acme AND NOT jobs", "acme jobs", True)
     with pytest.raises(AssertionError, match="only excludes"):
         reads("acme OR -jobs", "acme", False)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from([*WORDS, *NAMED, *PHRASES[:3], "(acme corp)"]), min_size=3, max_size=6), st.data())
+def test_searches_that_a_long_query_is_spread_over_find_all_that_it_wants(
+    typed: list[str], data: st.DataObject
+) -> None:
+    branches = [f"({word} {' '.join(LONG[at : at + 20])})" for at, word in enumerate(typed)]
+    query = parse(" OR ".join([*branches, *typed]))
+    searches = x_queries(query, ["acme"])
+    assert len(searches) > 1
+    text = " ".join(data.draw(st.lists(st.sampled_from(words_like(" ".join(typed))), min_size=1, max_size=5)))
+    assert any(reads(search, text, False) for search in searches) or not query.matches(text)

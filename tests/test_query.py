@@ -1,12 +1,15 @@
 """The query language: what is a query, and which posts it matches."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.errors import InputError
+from db.records import Mention
+from models.brand import Brand, naming
 from models.query import And, Near, Node, Not, Or, Phrase, Word, parse
 
 A, B, C = Word("a"), Word("b"), Word("c")
@@ -212,3 +215,38 @@ def test_anything_is_a_query_or_an_input_error_and_its_normal_form_means_the_sam
     assert str(again) == str(query)
     query.matches(text)
     assert not query.matches("")
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.lists(st.sampled_from([*ODD, "don't", "日本", "&amp;"]), min_size=1, max_size=6), max_size=4),
+    st.lists(
+        st.sampled_from(["acme", "Acme's", "bar", "foo", "@x.y", "@X", "#T", "c++", "don't", "日本語", "&amp;", "-"])
+    ),
+)
+def test_many_brands_name_what_each_alone_would(typed: list[list[str]], words: list[str]) -> None:
+    brands = []
+    for number, query in enumerate(typed):
+        try:
+            brands.append(Brand(str(number), parse(" ".join(query))))
+        except InputError:
+            continue
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    post = Mention("x", "1", None, " ".join(words), now, now)
+    assert naming(brands)(post) == [brand.name for brand in brands if brand.query.matches(post.text)]
+
+
+@pytest.mark.parametrize(
+    ("query", "cues"),
+    [
+        ("acme", {"acme"}),
+        ("acme OR @AcmeHelp OR #AcmeFail", {"acme", "@acmehelp", "#acmefail"}),
+        ('"acme corporation" NOT jobs', {"acme"}),
+        ("acm* OR bolt", None),
+        ("acm* AND bolt", {"bolt"}),
+        ("(a OR b OR c) AND acme", {"acme"}),
+        ("acme NEAR/3 (bad OR worse)", {"acme"}),
+    ],
+)
+def test_a_query_tells_which_words_a_text_must_hold_one_of(query: str, cues: set[str] | None) -> None:
+    assert parse(query).cues() == cues

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, timedelta
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -9,8 +10,10 @@ from pydantic import ValidationError
 from db.errors import InputError, RateLimited, SourceUnavailable
 from db.records import Position
 from models.query import parse
-from monitor.collectors.x import Mark, XOptions, build, explain, register_collectors
+from monitor.collectors.x import build, explain, register_collectors
+from monitor.collectors.x_options import XOptions
 from monitor.collectors.x_parse import Unreadable, read_mentions, read_page, time_of
+from monitor.collectors.x_search import Mark
 from monitor.plugins import Brand, CollectorKind
 from tests.fake_x import FakeX
 from tests.x_rig import MINUTE, PRICE, T0, TOKEN, Clock, Job, Purse, burst, collector, options
@@ -160,11 +163,11 @@ def test_a_cursor_older_than_seven_days_leaves_a_gap(fake: FakeX, job: Job, cloc
 
 
 def test_a_quiet_stream_read_every_day_has_no_gap(fake: FakeX, job: Job, clock: Clock) -> None:
-    posted = {fake.add("acme once", clock.now - MINUTE)}
+    posted = {fake.add("acme once", clock.now - 3 * MINUTE)}
     for _ in range(20):
         job.run()
         clock.now += timedelta(days=1)
-    posted.add(fake.add("acme again", clock.now - MINUTE))
+    posted.add(fake.add("acme again", clock.now - 3 * MINUTE))
     job.run()
     assert job.mentions.keys() == posted
     assert job.gaps == []
@@ -280,14 +283,25 @@ def test_an_escaped_entity_in_the_text_itself_is_unescaped_once(fake: FakeX, job
     assert job.one().text == text
 
 
-def test_retweets_and_the_brands_own_posts_are_left_out(fake: FakeX, job: Job, clock: Clock) -> None:
-    fake.leak_retweets = True
+def test_search_leaves_out_retweets_and_the_brands_own_posts(fake: FakeX, job: Job, clock: Clock) -> None:
     kept = fake.add("acme quoted", clock.now - MINUTE, quote_of="1")
     fake.add("RT @a: acme", clock.now - MINUTE, retweet_of="1")
     fake.add("acme news", clock.now - MINUTE, username="acmecare")
     job.run()
     assert job.mentions.keys() == {kept}
-    assert job.fetched == 2
+    assert job.fetched == 1
+
+
+@pytest.mark.parametrize("style", ["old", "new"])
+def test_a_retweet_that_comes_all_the_same_is_linked_to_its_original(
+    fake: FakeX, job: Job, clock: Clock, style: str
+) -> None:
+    fake.style = style
+    fake.leak_retweets = True
+    original = fake.add("acme is down", clock.now - 4 * MINUTE)
+    repost = fake.add("RT @someone: acme is down", clock.now - 3 * MINUTE, retweet_of=original)
+    job.run()
+    assert {number: mention.repost_of for number, mention in job.mentions.items()} == {original: None, repost: original}
 
 
 def test_what_an_own_account_writes_is_a_mention_of_nobody_but_what_a_competitor_writes_is(
@@ -298,7 +312,8 @@ def test_what_an_own_account_writes_is_a_mention_of_nobody_but_what_a_competitor
         Brand("Bolt", parse("bolt"), accounts={"x": "1234"}),
         Brand("Rival", parse("rival"), own=False, accounts={"x": "rivalhelp"}),
     ]
-    for account in ({"username": "acmecare"}, {"author_id": "1234"}, {"username": "rivalhelp"}, {"username": "ann"}):
+    writers: list[dict[str, Any]] = [{"username": "acmecare"}, {"author_id": "1234"}]
+    for account in (*writers, {"username": "rivalhelp"}, {"username": "ann"}):
         fake.add(f"acme and bolt are better than rival, by {account}", clock.now - MINUTE, **account)
     source = build(options(fake.url), brands)
     found = {
@@ -347,6 +362,10 @@ def test_only_what_is_read_is_asked_for_and_no_user_since_users_are_billed(fake:
         {"monthly_budget": "-1"},
         {"timeout": 0},
         {"budget": 5},
+        {"overlap": -1},
+        {"listen": 0},
+        {"price_per_user": "-1"},
+        {"compliance": "sometimes"},
     ],
 )
 def test_options_that_cannot_work_are_refused_without_telling_the_token(wrong: dict[str, object]) -> None:
@@ -366,10 +385,12 @@ def test_a_token_read_from_a_file_loses_its_line_end() -> None:
 def test_explain_gives_the_query_of_every_brand() -> None:
     brands = [Brand("Acme", parse("acme"), accounts={"x": "acmecare"}), Brand("Rival", parse("rival"), own=False)]
     lines = explain(options("http://127.0.0.1:1"), brands)
-    assert [line.partition(":")[0] for line in lines] == ["Acme", "Rival"]
-    assert "-from:acmecare" in lines[0]
-    assert "-from:acmecare" in lines[1]
-    assert list(build(options("http://127.0.0.1:1"), brands).streams()) == ["Acme", "Rival"]
+    assert lines == [
+        "Acme: acme -from:acmecare -is:retweet (31 of 512 characters)",
+        "Rival: rival -from:acmecare -is:retweet (32 of 512 characters)",
+        "mentions:Acme: posts that mention @acmecare",
+    ]
+    assert list(build(options("http://127.0.0.1:1"), brands).streams()) == ["Acme", "Rival", "mentions:Acme"]
 
 
 def test_a_query_that_x_cannot_express_is_refused_before_the_first_run() -> None:

@@ -227,7 +227,7 @@ def test_the_bearer_token_is_in_no_log(
 
 
 def test_a_token_that_x_repeats_is_masked(fake: FakeX, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.fake_x._problem", lambda status: ("Forbidden", f"who is\n{TOKEN}?"))
+    monkeypatch.setattr("tests.fake_x_http.problem_of", lambda status: ("Forbidden", f"who is\n{TOKEN}?"))
     fake.script(403)
     with pytest.raises(NotAuthorised, match=r"who is \*\*\*\?"):
         job.run()

@@ -10,7 +10,8 @@ from db.errors import BudgetSpent, CollectorError, RateLimited, SourceUnavailabl
 from db.records import Gap, Mention, Position
 from jobs.collector import Collector
 from models.query import parse
-from monitor.collectors.x import XOptions, build
+from monitor.collectors.x import build
+from monitor.collectors.x_options import XOptions
 from monitor.plugins import Brand
 from tests.fake_x import FakeX
 
@@ -47,6 +48,9 @@ class Purse:
     def settle(self, actual: Decimal) -> None:
         self.spent += actual - self.last
 
+    def use(self, units: int, limit: int, period: str, renewed_at: datetime) -> None:
+        raise AssertionError("X gives no rations")
+
 
 @dataclass
 class Job:
@@ -61,10 +65,11 @@ class Job:
     received: int = 0
     fetched: int = 0
     errors: list[CollectorError] = field(default_factory=list)
+    stream: str = "Acme"
 
     def run(self, stop_after: int | None = None) -> None:
         """One run; it can be killed after so many batches."""
-        batches = self.collector.collect("Acme", self.position, self.meter, self.clock.now)
+        batches = self.collector.collect(self.stream, self.position, self.meter, self.clock.now)
         for number, batch in enumerate(batches, 1):
             for mention in batch.mentions:
                 self.mentions[mention.source_id] = mention
@@ -103,6 +108,6 @@ def collector(url: str, query: str = "acme", **others: object) -> Collector:
 
 
 def burst(fake: FakeX, clock: Clock, count: int) -> set[str]:
-    """So many posts in the ten minutes that end a minute ago."""
-    start, step = clock.now - 11 * MINUTE, 10 * MINUTE / count
+    """So many posts in the ten minutes that end three minutes ago: older than the overlap of two."""
+    start, step = clock.now - 13 * MINUTE, 10 * MINUTE / count
     return {fake.add(f"acme post {number}", start + number * step) for number in range(count)}

@@ -17,12 +17,15 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 # command -> module and function; a module is imported when its command is called, so that --help is quick
 COMMANDS = {
     "demo": "demo:demo",
+    "try": "first:first_look",
     "init": "setup:init",
     "check": "setup:check",
+    "query": "query:query",
     "plugins": "setup:list_plugins",
     "import": "posts:import_file",
     "export": "posts:export",
     "run": "run:run",
+    "backfill": "past:backfill",
     "serve": "run:serve",
     "resume": "run:resume",
     "trends": "ask:trends",
@@ -37,6 +40,7 @@ COMMANDS = {
     "train": "train:train",
     "models": "own:list_models",
     "rescore": "own:rescore",
+    "forget": "past:forget",
 }
 
 

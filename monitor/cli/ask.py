@@ -20,18 +20,22 @@ MOST = 2**31  # rows; no number that the database cannot take
 
 @click.command()
 @click.option("--by", "keys", multiple=True, type=click.Choice(KEYS), help="Group by; may be repeated.  [default: day]")
+@click.option(
+    "--copies/--no-copies", default=True, help="Count posts that pass on or copy another one.  [default: yes]"
+)
 @with_filter
 @with_json
 @with_config
-def trends(keys: tuple[str, ...], as_json: bool, config_path: Path | None, **options: Any) -> None:
+def trends(keys: tuple[str, ...], copies: bool, as_json: bool, config_path: Path | None, **options: Any) -> None:
     """Show how people feel about each brand over time.
 
-    Net sentiment is (positive - negative) / (positive + negative + neutral). Times are UTC.
+    Net sentiment is (positive - negative) / (positive + negative + neutral). Times are UTC. With --no-copies, of posts
+    that say nearly the same within a week only the first counts.
     """
     chosen = make_filter(options)
     app = open_app(config_path)
     with app.store() as store:
-        found = store.trends.by(keys or ("day",), settle(chosen, app, store))
+        found = store.trends.by(keys or ("day",), settle(chosen, app, store), copies)
         waiting = store.mentions.pending_count()
     if as_json:
         output.print_json([shapes.trend_json(trend) for trend in found])
@@ -87,7 +91,7 @@ def alerts(as_json: bool, config_path: Path | None, **options: Any) -> None:
         brand = output.printable(shlex.quote(alert.brand))
         click.echo(f"  {len(posts)} negative posts in all: sentimon queue --brand {brand}")
         for post in posts[:3]:
-            click.echo(f"    {post.mention.source}: {output.shorten(post.mention.text)}")
+            click.echo(f"    {post.mention.source}: {output.shorten(post.mention.shown)}")
 
 
 def _among(post: Match, chosen: Filter) -> bool:
@@ -125,7 +129,7 @@ def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -
             case.match.mention.source,
             case.match.mention.author or "-",
             case.match.stage or "-",
-            output.shorten(case.match.mention.text, 160),
+            output.shorten(case.match.mention.shown, 160),
             case.match.mention.url or "",
         ]
         for case in cases
@@ -187,7 +191,7 @@ def mentions(
             match.mention.author or "-",
             match.sentiment or ("waits" if match.model is None else "not rated"),
             match.stage or "-",
-            output.shorten(match.mention.text, 200),
+            output.shorten(match.mention.shown, 200),
         ]
         for match in found
     ]

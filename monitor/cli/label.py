@@ -183,7 +183,7 @@ def _shown(match: Match, number: int, count: int) -> str:
     brand = "no brand" if match.brand == NO_BRAND else match.brand
     author = mention.author or "no author"
     head = [f"{number} of {count}", brand, mention.source, f"{utc(mention.created_at)} UTC", author]
-    paragraphs = [textwrap.wrap(printable(line), max(width, 20)) for line in mention.text.splitlines()]
+    paragraphs = [textwrap.wrap(printable(line), max(width, 20)) for line in mention.shown.splitlines()]
     lines = [line for paragraph in paragraphs for line in paragraph] or ["(no text)"]
     title = click.style(printable(" · ".join(head)), bold=True)
     return "\n".join([title, *(f"  {line}" for line in lines)])

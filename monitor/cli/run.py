@@ -15,16 +15,15 @@ from db.errors import InputError, SentimonError
 from monitor.app import App, utc_now
 from monitor.cli import output
 from monitor.cli.options import open_app, with_config
+from monitor.status import PIPELINE
 
 if TYPE_CHECKING:
     from monitor.web.server import Server
 
-JOBS = ("collect", "score", "watch", "notify")
-
 
 @click.command()
 @click.option("--once", is_flag=True, help="Run every job once, in order, and end.")
-@click.option("--job", "only", multiple=True, type=click.Choice(JOBS), help="Only this job; may be repeated.")
+@click.option("--job", "only", multiple=True, type=click.Choice(PIPELINE), help="Only this job; may be repeated.")
 @click.option("--serve/--no-serve", "serving", default=True, help="Serve the status page too.  [default: yes]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Serve on this port.")
 @with_config
@@ -129,6 +128,10 @@ def _log() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+class AtWork(SentimonError):
+    """Another `sentimon run` holds the database."""
+
+
 class alone:
     """Hold the lock that keeps two schedulers off one database: they would read, and pay, twice."""
 
@@ -143,9 +146,7 @@ class alone:
             self._file = self._path.open("a")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SentimonError(
-                f"{self._path}: `sentimon run` is at work on this database already; stop it first"
-            ) from error
+            raise AtWork(f"{self._path}: `sentimon run` is at work on this database already; stop it first") from error
         except OSError as error:
             raise SentimonError(
                 f"{self._path}: cannot be written: {error.strerror}; check the folder of the database"

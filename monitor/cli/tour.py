@@ -2,12 +2,15 @@
 
 TOUR = {
     "demo": "See the whole pipeline at work on a bundled feed: no account, no key.",
+    "try": "Read and score the latest public posts on a brand: no configuration, no key.",
     "init": "Write a commented sentimon.toml.",
     "check": "Say for each brand, source, channel and model what would run and what is wrong.",
+    "query": "Try a query before anything is collected with it, or apply changed queries to stored posts.",
     "plugins": "List the kinds of sources and channels.",
     "import": "Store the posts of a CSV or JSON lines file.",
     "export": "Write the stored posts with their labels as CSV or JSON lines.",
     "run": "Collect, score, watch and notify on schedule until stopped.",
+    "backfill": "Read what was posted on a brand before it was watched.",
     "serve": "Serve the status page.",
     "resume": "Read a paused source again.",
     "trends": "Show how people feel about each brand over time.",
@@ -22,4 +25,5 @@ TOUR = {
     "train": "Train the bundled model from a sentence encoder.",
     "models": "List the versions of the model that were trained here, and which one judges.",
     "rescore": "Let the model in force judge posts anew that another one has judged.",
+    "forget": "Erase a person's posts everywhere, and store none of them again.",
 }

@@ -5,6 +5,7 @@ and never loses a post. Only conditions that the platform reads no broader than 
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,18 +14,61 @@ from models.query import And, Near, Node, Not, Or, Phrase, Query, Word
 from models.tokens import CONTRACTED, symbols, tokens, wild
 
 LONGEST = 512  # characters, on X (self-serve) and on Reddit
+MOST_SEARCHES = 25  # that a query becomes where there is no OR
+MOST_WORDS = 10  # of a search on Hacker News: Algolia cuts long ones off
 
 _X_NAME = re.compile(r"[A-Za-z0-9_]{1,15}")
+_X_AUTHOR = re.compile(r"[A-Za-z0-9_]{1,15}|[0-9]{1,19}")  # a name, or an account's number
 
 
-def x_query(query: Query, exclude_authors: Sequence[str] = ()) -> str:
-    """The query for X's recent search, without reposts and without posts of the excluded authors."""
+def x_queries(query: Query, exclude_authors: Sequence[str] = ()) -> Sequence[str]:
+    """The query for X's recent search, without reposts and without posts of the excluded authors.
+
+    Where it is too long and is an OR, whatever must or must not be there beside it, the branches are spread over
+    several searches, in their order. Each search has all that stands beside the OR.
+    """
     names = [author.removeprefix("@") for author in exclude_authors]
     for name in names:
-        if not _X_NAME.fullmatch(name):
+        if not _X_AUTHOR.fullmatch(name):
             raise InputError(f"{name!r} is no X account name: 1 to 15 letters, digits and _")
-    text = _X.compiled(query)
-    return _X.checked(" ".join([text, *(f"-from:{name}" for name in names), "-is:retweet"]), query)
+    suffix = "".join(f" -from:{name}" for name in names) + " -is:retweet"
+    whole = _X.compiled(query) + suffix
+    branches, beside = _branches(query.root)
+    if len(whole) <= LONGEST or len(branches) == 1:
+        return [_X.checked(whole, query)]
+
+    def written(some: Sequence[Node]) -> str:
+        either = some[0] if len(some) == 1 else Or(tuple(some))
+        node = And((either, *beside)) if beside else either
+        return _X.compiled(Query(str(node), node)) + suffix
+
+    searches: list[str] = []
+    together: list[Node] = []
+    for branch in branches:
+        alone = written([branch])
+        if len(alone) > LONGEST:
+            raise InputError(
+                f"X takes {LONGEST} characters, and one branch of this query alone becomes {len(alone)}: "
+                f"{str(branch)[:60]}…; shorten it or what is left out with NOT"
+            )
+        if together and len(both := written([*together, branch])) <= LONGEST:
+            searches[-1] = both
+            together.append(branch)
+        else:
+            searches.append(alone)
+            together = [branch]
+    return searches
+
+
+def _branches(root: Node) -> tuple[Sequence[Node], Sequence[Node]]:
+    """The branches of the longest OR at the root, and what must or must not be there beside it."""
+    if isinstance(root, Or):
+        return root.parts, ()
+    choices = [part for part in root.parts if isinstance(part, Or)] if isinstance(root, And) else []
+    if not isinstance(root, And) or not choices:
+        return [root], ()
+    longest = max(choices, key=lambda part: len(str(part)))
+    return longest.parts, [part for part in root.parts if part is not longest]
 
 
 def reddit_query(query: Query) -> str:
@@ -32,6 +76,104 @@ def reddit_query(query: Query) -> str:
     wide = _REDDIT.widened(query.root, True)
     text = " OR ".join(wide.parts) if wide is not None and wide.kind is Or else _REDDIT.compiled(query)
     return _REDDIT.checked(text, query)
+
+
+def bluesky_queries(query: Query) -> list[str]:
+    """The searches for Bluesky that together find what the query matches: it knows no OR, so one for each alternative.
+
+    Nothing is excluded: Bluesky looks into the titles of links and the descriptions of pictures too, so an exclusion
+    would lose posts.
+    """
+    found = _widest(_alternatives_of(_BLUESKY, query))
+    return _few(found, query, "Bluesky", "shorten it, or set search = false and read the stream alone")
+
+
+def mastodon_queries(query: Query) -> list[str]:
+    """The searches for Mastodon that together find what the query matches: one for each alternative, without an OR."""
+    found = _widest(_alternatives_of(_MASTODON, query))
+    return _few(found, query, "Mastodon", "shorten it, or set search = false")
+
+
+def hackernews_queries(query: Query) -> list[str]:
+    """The searches for Hacker News that together find what the query matches: words that must all be there, no phrases.
+
+    Algolia reads the markup of a comment as words: it finds no phrase that a link or an apostrophe stands in.
+    """
+    found = [tuple(_bare(" ".join(pieces))) for pieces in _alternatives_of(_HACKERNEWS, query)]
+    return _few(_widest(found), query, "Hacker News", "shorten it, or make two brands of it")
+
+
+def feed_query(query: Query) -> str:
+    """What is put into the address of a search that answers with a feed; such searches know quotes and OR at most."""
+    first, *others = _widest(_alternatives_of(_FEED, query))
+    text = " OR ".join(dict.fromkeys(pieces[0] for pieces in (first, *others))) if others else " ".join(first)
+    return _FEED.checked(text, query)
+
+
+def _alternatives_of(dialect: "_Dialect", query: Query) -> list[tuple[str, ...]]:
+    found = _alternatives(dialect, query.root, True)
+    if found is None:
+        raise dialect._refusal(query.root)
+    return found
+
+
+def _widest(found: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Leave out what another search finds anyway: acme finds what acme phone does."""
+    kept: list[tuple[str, ...]] = []
+    for pieces in sorted(dict.fromkeys(found), key=len):
+        if not any(set(other) <= set(pieces) for other in kept):
+            kept.append(pieces)
+    return sorted(kept, key=found.index)
+
+
+def _few(found: Sequence[tuple[str, ...]], query: Query, platform: str, advice: str) -> list[str]:
+    if len(found) > MOST_SEARCHES:
+        raise InputError(
+            f"{platform} knows no OR, and this query becomes {len(found)} searches, more than {MOST_SEARCHES}: "
+            f"{str(query)[:60]}…; {advice}"
+        )
+    return [" ".join(pieces) for pieces in found]
+
+
+def _bare(text: str) -> list[str]:
+    """The words of a text, and the symbols that Algolia takes for words; a few of them say enough."""
+    kept = (ch if ch in "_+#$" or unicodedata.category(ch)[0] in "LMN" else " " for ch in text)
+    return list(dict.fromkeys("".join(kept).split()))[:MOST_WORDS]
+
+
+def _alternatives(dialect: "_Dialect", node: Node, wanted: bool) -> list[tuple[str, ...]] | None:
+    """Lists of pieces, one of which is all there where the node (or its negation) matches; None where none is known."""
+    match node:
+        case Not(part):
+            return _alternatives(dialect, part, not wanted)
+        case Near(left, right, _):
+            return _alternatives(dialect, And((left, right)), True) if wanted else None
+        case And(parts) | Or(parts):
+            each = [_alternatives(dialect, part, wanted) for part in parts]
+            if isinstance(node, And) != wanted:
+                known = [found for found in each if found is not None]
+                return [pieces for found in known for pieces in found] if len(known) == len(each) else None
+            return _together([found for found in each if found is not None])
+        case Word():
+            return _leaf(dialect, (node,), wanted)
+        case Phrase(words):
+            return _leaf(dialect, words, wanted)
+
+
+def _leaf(dialect: "_Dialect", words: Sequence[Word], wanted: bool) -> list[tuple[str, ...]] | None:
+    pieces = tuple(dict.fromkeys(dialect._pieces(words))) if wanted else ()
+    return [pieces] if pieces else None
+
+
+def _together(conditions: Sequence[list[tuple[str, ...]]]) -> list[tuple[str, ...]] | None:
+    """All conditions at once, as far as that makes few searches; what is left out makes them wider."""
+    if not conditions:
+        return None
+    first, *others = sorted(conditions, key=len)
+    for other in others:
+        if len(first) * len(other) <= MOST_SEARCHES:
+            first = [tuple(dict.fromkeys((*left, *right))) for left in first for right in other]
+    return first
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,5 +343,16 @@ def _reddit_written(word: Word) -> str:
     return _plain(word.text.lstrip("@#").strip("_") if word.text[0] in "@#" else word.text)
 
 
+_BLUESKY = _Dialect("Bluesky", " ", "-", lambda word: _plain(word.text.lstrip("@#")), lambda word: False)
+_HACKERNEWS = _Dialect("Hacker News", " ", "-", lambda word: word.text.lstrip("@#"), lambda word: False)
+# Mastodon looks up an account, not posts, where a search of one word holds an @.
+_MASTODON = _Dialect(
+    "Mastodon",
+    " ",
+    "-",
+    lambda word: _plain(_x_name(word) if word.text[0] in "@#" else word.text),
+    lambda word: False,
+)
+_FEED = _Dialect("a search for feeds", " ", "-", lambda word: _plain(word.text.lstrip("@#")), lambda word: False)
 _X = _Dialect("X", " ", "-", _x_written, _x_precise)
 _REDDIT = _Dialect("Reddit", " AND ", "NOT ", _reddit_written, lambda word: False)

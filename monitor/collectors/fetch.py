@@ -1,14 +1,17 @@
 """Requests to platforms without a client library of their own: one session, and each fault as one of our errors."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from db.errors import NotAuthorised, RateLimited, SourceUnavailable
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 AGENT = "sentimon/0.1 (self-hosted brand monitor)"
@@ -18,13 +21,18 @@ LARGEST = 20_000_000  # bytes of an answer: more is no page of posts
 
 
 class Fetcher:
-    """GET requests for one run. `name` is how messages call the platform."""
+    """GET requests for one run. `name` is how messages call the platform.
 
-    def __init__(self, name: str, timeout: float, now: datetime) -> None:
+    `busy` are the statuses by which it asks to wait.
+    """
+
+    def __init__(self, name: str, timeout: float, now: datetime, busy: Collection[int] = (429,)) -> None:
         import httpx
 
-        self._name, self._now = name, now
-        self._client = httpx.Client(timeout=timeout, follow_redirects=True, headers={"User-Agent": AGENT})
+        self._name, self._now, self._busy = name, now, busy
+        self._client = httpx.Client(
+            timeout=timeout, follow_redirects=True, headers={"User-Agent": AGENT}, verify=_certificates()
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -53,13 +61,15 @@ class Fetcher:
                 f"{self._name} did not answer ({type(error).__name__}); the next run tries again"
             ) from error
         status = answer.status_code
-        if status == 429:
+        if status in self._busy:
             again = wait_until(answer.headers, self._now)
-            raise RateLimited(f"{self._name} asks to wait until {again:%Y-%m-%d %H:%M:%S} UTC (429)", again)
+            raise RateLimited(f"{self._name} asks to wait until {again:%Y-%m-%d %H:%M:%S} UTC ({status})", again)
         if status in (401, 403):
             raise NotAuthorised(f"{self._name} refuses to be read ({status}); check the address and the credentials")
-        if status in (404, 410):
-            raise NotAuthorised(f"{self._name} has nothing at this address ({status}); check the source's options")
+        if status == 404:
+            raise NotAuthorised(f"{self._name} has nothing at this address (404); correct the source's options")
+        if status == 410:
+            raise NotAuthorised(f"{self._name} is gone for good (410); take it out of the source's options")
         if status not in (200, 304):
             raise SourceUnavailable(f"{self._name} answered {status}; the next run tries again")
         return httpx.Response(status, headers=_plain(answer.headers), content=bytes(body), request=answer.request)
@@ -69,7 +79,7 @@ class Fetcher:
         answer = self.get(url, params)
         try:
             return answer.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # no JSON, or lists in lists without end
             raise SourceUnavailable(f"{self._name} sent no JSON; the next run tries again") from error
 
 
@@ -80,10 +90,19 @@ def wait_until(headers: Mapping[str, str], now: datetime) -> datetime:
         again = now + timedelta(seconds=int(said))
     except (ValueError, OverflowError):
         try:
-            again = parsedate_to_datetime(said).astimezone(UTC)
-        except (TypeError, ValueError):
+            date = parsedate_to_datetime(said)  # without a zone where it says -0000
+            again = (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
             again = now
     return again if now < again <= now + LONGEST_WAIT else now + WAIT
+
+
+@cache
+def _certificates() -> "ssl.SSLContext":
+    """Reading them takes longer than most requests."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _plain(headers: Mapping[str, str]) -> dict[str, str]:

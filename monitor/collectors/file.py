@@ -76,12 +76,17 @@ def guess_format(path: str, first_bytes: bytes) -> str:
     return "jsonl" if first_bytes.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[") else "csv"
 
 
-def read(lines: Iterable[bytes] | BinaryIO, format: str, now: datetime) -> Iterator[Row | Reject]:
-    """Read posts; a line that cannot be taken becomes a Reject and the next one is read."""
+def read(
+    lines: Iterable[bytes] | BinaryIO, format: str, now: datetime, platform: str | None = None
+) -> Iterator[Row | Reject]:
+    """Read posts; a line that cannot be taken becomes a Reject and the next one is read.
+
+    `platform` is that of posts that name no source; without it, each has to.
+    """
     if format == "csv":
-        return _csv(_lines(lines), now)
+        return _csv(_lines(lines), now, platform)
     if format == "jsonl":
-        return _jsonl(_lines(lines), now)
+        return _jsonl(_lines(lines), now, platform)
     raise InputError(f"format {format!r} is not known: use csv or jsonl")
 
 
@@ -97,7 +102,7 @@ def _lines(lines: Iterable[bytes] | BinaryIO) -> Iterator[bytes]:
             line = readline(LONGEST_LINE)
 
 
-def _jsonl(lines: Iterable[bytes], now: datetime) -> Iterator[Row | Reject]:
+def _jsonl(lines: Iterable[bytes], now: datetime, platform: str | None) -> Iterator[Row | Reject]:
     decode = json.JSONDecoder(parse_constant=_no_constant).decode
     first = True
     for number, raw in enumerate(lines, 1):
@@ -116,12 +121,12 @@ def _jsonl(lines: Iterable[bytes], now: datetime) -> Iterator[Row | Reject]:
                 raise _Bad("is not valid JSON") from error
             if not isinstance(data, dict):
                 raise _Bad("is not a JSON object")
-            yield _row(number, data, now)
+            yield _row(number, data, now, platform)
         except _Bad as why:
             yield Reject(number, str(why), _shown(line))
 
 
-def _csv(lines: Iterable[bytes], now: datetime) -> Iterator[Row | Reject]:
+def _csv(lines: Iterable[bytes], now: datetime, platform: str | None) -> Iterator[Row | Reject]:
     taken: list[bytes] = []  # the physical lines of the row being read
 
     def decoded() -> Iterator[str]:
@@ -139,7 +144,7 @@ def _csv(lines: Iterable[bytes], now: datetime) -> Iterator[Row | Reject]:
         names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
     except csv.Error as error:
         raise InputError(f"the first line is not valid CSV: {error}") from error
-    missing = [name for name in REQUIRED if name not in names]
+    missing = [name for name in _required(platform) if name not in names]
     if missing:
         raise InputError(
             f"the first line must name the columns: {', '.join(missing)} missing"
@@ -162,7 +167,7 @@ def _csv(lines: Iterable[bytes], now: datetime) -> Iterator[Row | Reject]:
             if any(not cell.isascii() and _SURROGATE.search(cell) for cell in cells):
                 raise _Bad("is not valid UTF-8")
             if cells:
-                yield _row(number, dict(zip(names, cells, strict=True)), now)
+                yield _row(number, dict(zip(names, cells, strict=True)), now, platform)
         except StopIteration:
             return
         except _Bad as why:
@@ -170,11 +175,15 @@ def _csv(lines: Iterable[bytes], now: datetime) -> Iterator[Row | Reject]:
         taken.clear()
 
 
-def _row(number: int, data: Mapping[str, object], now: datetime) -> Row:
-    for name in REQUIRED:
+def _required(platform: str | None) -> Sequence[str]:
+    return REQUIRED if platform is None else [name for name in REQUIRED if name != "source"]
+
+
+def _row(number: int, data: Mapping[str, object], now: datetime, platform: str | None) -> Row:
+    for name in _required(platform):
         if name not in data:
             raise _Bad(f"{name} is missing")
-    source = _wanted(data, "source").lower()
+    source = (_string(data, "source") or platform or _wanted(data, "source")).lower()
     if not _SOURCE.fullmatch(source):
         raise _Bad(f"source {_quoted(source)} must be 1 to 40 of a-z, 0-9, _, . and -")
     text = data["text"]

@@ -17,6 +17,7 @@ from monitor.app import utc_now
 from monitor.config import Config
 from monitor.shapes import alert_json, case_json, trend_json
 from monitor.status import take_status
+from monitor.web import inbound
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ def build(config: Config) -> FastAPI:
     @app.get("/healthz")
     def healthy() -> JSONResponse:
         return JSONResponse({"ok": True})
+
+    inbound.mount(app, config, utc_now)
 
     @app.exception_handler(404)
     def nowhere(request: Request, error: Exception) -> PlainTextResponse:

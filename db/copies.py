@@ -1,0 +1,72 @@
+"""Posts that say nearly the same: which is the first of them, and how a new one finds it.
+
+`shingles` holds, for each post, the hashes of its bands (MinHash): posts that share one are likely to be alike.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlite_utils import Database
+
+from db.times import from_text, to_text
+
+MOST = 20  # candidates that a post is compared with
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A post as far as its words matter; `first` is the post that it copies, itself where it copies none."""
+
+    id: int
+    text: str
+    first: int
+    posted: datetime
+
+
+class Copies:
+    """The column mentions.copy_of and the table shingles."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def ungrouped(self, limit: int) -> list[Text]:
+        """Return posts that nobody has looked at yet, in the order in which they were stored."""
+        rows = self._db.execute(
+            "SELECT id, text, created_at FROM mentions WHERE grouped = 0 ORDER BY id LIMIT ?", (limit,)
+        ).fetchall()
+        return [Text(post_id, text, post_id, from_text(posted)) for post_id, text, posted in rows]
+
+    def originals(self, ids: Sequence[int]) -> Mapping[int, int]:
+        """Return for each of the posts that pass on another post which one that is, where it is stored."""
+        rows = self._db.execute(
+            f"""SELECT m.id, coalesce(o.copy_of, o.id) FROM mentions m
+            JOIN mentions o ON o.source = m.source AND o.source_id = m.repost_of
+            WHERE m.id IN ({", ".join("?" * len(ids))})""",
+            list(ids),
+        ).fetchall()
+        return dict(rows)
+
+    def alike(self, bands: Sequence[int], since: datetime, until: datetime) -> list[Text]:
+        """Return the posts of a span that share a band, those first that were stored first."""
+        keys = " OR ".join("(band = ? AND hash = ?)" for _ in bands)
+        values = [value for band in enumerate(bands) for value in band]
+        rows = self._db.execute(
+            f"""SELECT m.id, m.text, coalesce(m.copy_of, m.id), m.created_at FROM mentions m
+            WHERE m.id IN (SELECT mention_id FROM shingles WHERE {keys}) AND m.created_at BETWEEN ? AND ?
+            ORDER BY m.id LIMIT {MOST}""",
+            [*values, to_text(since), to_text(until)],
+        ).fetchall()
+        return [Text(post_id, text, first, from_text(posted)) for post_id, text, first, posted in rows]
+
+    def save(self, post: Text, bands: Iterable[int]) -> None:
+        """Note which post another one copies, and its bands; runs in the caller's transaction."""
+        self._db.execute(
+            "UPDATE mentions SET grouped = 1, copy_of = ? WHERE id = ?",
+            (post.first if post.first != post.id else None, post.id),
+        )
+        self._db.execute("DELETE FROM shingles WHERE mention_id = ?", (post.id,))
+        self._db.conn.executemany(
+            "INSERT OR IGNORE INTO shingles (band, hash, mention_id) VALUES (?, ?, ?)",
+            [(band, value, post.id) for band, value in enumerate(bands)],
+        )

@@ -1,0 +1,209 @@
+"""Requests to a Mastodon server by Mastodon.py: one client for a run, and each fault as one of our errors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from db.errors import CollectorError, NotAuthorised, RateLimited, SourceUnavailable
+from monitor.collectors.fetch import AGENT, LONGEST_WAIT, wait_until
+
+if TYPE_CHECKING:
+    import mastodon
+    import requests
+
+PAGE = 40  # the most posts that Mastodon sends at once
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+VERSION = "4.3.0"  # told to the client, which would ask the server for its own before the first search
+
+
+@dataclass(slots=True)
+class Limits:
+    """How many requests the server still answers, and until when; shared by all runs of a source."""
+
+    left: int | None = None  # None where it does not say
+    renewed_at: datetime = LONG_AGO
+
+
+@dataclass(slots=True)
+class _Last:
+    """The last answer. Mastodon.py's errors carry neither status nor headers, and it makes lists of other things."""
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    is_list: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        return "json" in self.headers.get("content-type", "")
+
+
+class Api:
+    """A client for one run. It asks once and never sleeps; every method raises as `Collector.collect` does.
+
+    `keep` is how many requests it leaves to others.
+    """
+
+    def __init__(
+        self, instance: str, token: str | None, timeout: float, limits: Limits, now: datetime, keep: int = 0
+    ) -> None:
+        self._host, self._token = urlsplit(instance).netloc, token
+        self._limits, self._now, self._keep = limits, now, keep
+        self._last = _Last()
+        self._session = _session(self._last)
+        self._client = _client(instance, token, timeout, self._session)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._session.close()
+
+    def page(self, what: str, **ids: str) -> list[object]:
+        """Return a page of posts (of notifications for "mentions"), newest first.
+
+        `what` is "tag:NAME", "local", "federated" or "mentions". `min_id` asks for those just above an id, `max_id` for
+        those just below it.
+        """
+        client = self._client
+        options: dict[str, Any] = {"limit": PAGE, **ids}
+        if what == "mentions":
+            answer = self._ask(lambda: client.notifications(types=["mention"], **options))
+        elif what.startswith("tag:"):
+            answer = self._ask(lambda: client.timeline_hashtag(what.removeprefix("tag:"), **options))
+        else:
+            answer = self._ask(lambda: client.timeline_public(local=what == "local", **options))
+        if not isinstance(answer, list) or not self._last.is_list:
+            raise self._unreadable()
+        return list(answer)
+
+    def search(self, query: str, offset: int) -> list[object]:
+        """Return a page of the posts that the server's full-text search finds, newest first."""
+        client = self._client
+        answer = self._ask(
+            lambda: client.search_v2(query, resolve=False, result_type="statuses", limit=PAGE, offset=offset)
+        )
+        posts = answer.get("statuses") if isinstance(answer, dict) else None
+        if not isinstance(posts, list):
+            raise self._unreadable()
+        return list(posts)
+
+    def status(self, id: str) -> object | None:
+        """Return a post by its id on this server, None where the server says that there is none."""
+        try:
+            return self._ask(lambda: self._client.status(id))
+        except CollectorError:
+            # A 404 in HTML is not Mastodon's word on the post: the server may be gone, or something stands before it.
+            if self._last.status in (404, 410) and self._last.is_json:
+                return None
+            raise
+
+    def _ask(self, call: Callable[[], object]) -> object:
+        import mastodon
+        import requests
+
+        limits = self._limits
+        if limits.left is not None and limits.left <= self._keep and self._now < limits.renewed_at:
+            raise self._limited(limits.renewed_at)
+        self._last.status, self._last.headers, self._last.is_list = None, {}, False
+        try:
+            answer = call()
+        except (
+            mastodon.MastodonError,
+            requests.RequestException,
+            AttributeError,  # Mastodon.py's own, where an answer has not the shape that it expects
+            LookupError,
+            OSError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise self._fault() from error
+        finally:
+            self._note_limits()
+        return answer
+
+    def _note_limits(self) -> None:
+        left = self._last.headers.get("x-ratelimit-remaining", "")
+        if self._last.status == 429:
+            left = "0"
+        self._limits.left = int(left) if left.isascii() and left.isdecimal() else None
+        self._limits.renewed_at = _again(self._last.headers, self._now)
+
+    def _fault(self) -> CollectorError:
+        """One line that says what to do. It quotes no error text: that could hold whatever the server sent."""
+        status, host = self._last.status, self._host
+        if status is None:
+            return SourceUnavailable(f"{host} did not answer; the next run tries again")
+        if status == 429:
+            return self._limited(_again(self._last.headers, self._now))
+        if status in (401, 403) and self._token:
+            return NotAuthorised(
+                f"{host} refuses the access token ({status}): it must be valid, and allowed to read statuses, "
+                "notifications and, with `search`, search"
+            )
+        if status in (401, 403, 422) and not self._token:
+            return NotAuthorised(f"{host} shows this to its members only ({status}); add an `access_token`")
+        if status in (404, 410):
+            return NotAuthorised(f"{host} does not answer as Mastodon does ({status}); check `instance`")
+        if status >= 500:
+            return SourceUnavailable(f"{host} is in trouble ({status}); the next run tries again")
+        if status >= 400:
+            return SourceUnavailable(f"{host} refuses the request ({status}); the next run tries again")
+        return self._unreadable()
+
+    def _limited(self, until: datetime) -> RateLimited:
+        return RateLimited(f"{self._host} allows no further request before {until:%Y-%m-%d %H:%M:%S} UTC", until)
+
+    def _unreadable(self) -> SourceUnavailable:
+        return SourceUnavailable(f"{self._host} sent an answer that cannot be read; the next run tries again")
+
+
+def _again(headers: dict[str, str], now: datetime) -> datetime:
+    """Read when the limit is lifted: a time on Mastodon, seconds since 1970 on others, else what Retry-After says."""
+    reset = headers.get("x-ratelimit-reset", "")
+    try:
+        again = datetime.fromtimestamp(int(reset), UTC) if reset.isdecimal() else datetime.fromisoformat(reset)
+        again = again.astimezone(UTC) if again.tzinfo else again.replace(tzinfo=UTC)
+    except (OSError, OverflowError, ValueError):
+        again = now
+    return again if now < again <= now + LONGEST_WAIT else wait_until(headers, now)
+
+
+def _session(last: _Last) -> "requests.Session":
+    import requests
+
+    def note(response: requests.Response, *args: Any, **kwargs: Any) -> None:
+        last.is_list = response.content.lstrip().startswith(b"[")  # reads it all: an answer cut short has no status
+        last.status = response.status_code
+        last.headers = {name.lower(): value for name, value in response.headers.items()}
+        # Mastodon.py works out the limit by its own clock, and fails where it cannot.
+        response.headers.pop("x-ratelimit-reset", None)
+
+    session = requests.Session()
+    session.max_redirects = 5
+    session.hooks["response"].append(note)
+    return session
+
+
+def _client(instance: str, token: str | None, timeout: float, session: "requests.Session") -> "mastodon.Mastodon":
+    import mastodon
+
+    class Client(mastodon.Mastodon):
+        def timeline_is_available(self, *args: Any, **kwargs: Any) -> bool:
+            """Say yes: the client would ask for the server's settings before each timeline, and hide their faults."""
+            return True
+
+    client = Client(
+        api_base_url=instance,
+        ratelimit_method="throw",
+        request_timeout=timeout,
+        mastodon_version=VERSION,
+        version_check_mode="created",  # without it the version is not looked at
+        session=session,
+        user_agent=AGENT,
+    )
+    client.access_token = token  # not given above: the client looks for a file of that name
+    return client

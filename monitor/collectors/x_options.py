@@ -1,0 +1,43 @@
+"""The options of a source of kind "x"."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+Price = Annotated[Decimal, Field(ge=0)]
+
+
+class XOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
+    """What a [[sources]] entry of this kind can say. Prices are X's of August 2026."""
+
+    bearer_token: SecretStr
+    api_url: str = "https://api.twitter.com"
+    monthly_budget: Decimal | None = Field(None, ge=0)
+    price_per_post: Price = Decimal("0.005")
+    price_per_owned_post: Price = Decimal("0.001")  # a post of an own account's timeline of mentions
+    price_per_user: Price = Decimal("0.010")
+    price_per_count: Price = Decimal("0.005")  # a request
+    mentions: bool = True  # the timeline of mentions of each own account
+    overlap: Annotated[int, Field(ge=0, le=86_400)] = 120  # seconds that are read again: X's index is late
+    look_first: bool = False  # count posts before paging through many
+    compliance: Literal["lookup", "batch", "off"] = "lookup"  # how deleted posts are told
+    stream: bool = False  # listen to the filtered stream for a while
+    listen: Annotated[float, Field(gt=0, le=300)] = 20  # seconds
+    timeout: float = Field(15, gt=0)
+
+    @field_validator("bearer_token")
+    @classmethod
+    def _one_word(cls, token: SecretStr) -> SecretStr:
+        word = token.get_secret_value().strip()
+        if not re.fullmatch(r"[!-~]+", word):
+            raise ValueError("give the app's bearer token: one word without spaces")
+        return SecretStr(word)
+
+    @field_validator("api_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+            raise ValueError("give an address that starts with https:// or http://")
+        return url.rstrip("/")

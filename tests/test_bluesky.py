@@ -1,0 +1,720 @@
+"""The Bluesky collector, through websockets and the real atproto client, against a small Bluesky on loopback."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from db.errors import CollectorError, InputError, NotAuthorised, RateLimited, SourceUnavailable
+from db.records import Batch, Mention, Position
+from db.store import Store
+from jobs.collect import Source, collect
+from jobs.collector import Checker, Historian
+from jobs.meter import StoreMeter
+from jobs.outcome import Outcome
+from models.query import parse
+from monitor.collectors import bluesky_search
+from monitor.collectors.bluesky import BlueskyOptions, build, explain
+from monitor.collectors.bluesky_stream import from_cursor, to_cursor
+from monitor.collectors.dialects import bluesky_queries
+from monitor.plugins import Brand
+from tests.fake_bluesky import DID, HANDLE, METHOD, PASSWORD, SOMEONE, FakeBluesky, text_of
+from tests.support import DAY, HOUR, MINUTE, rows
+
+T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+BRANDS = [Brand("Acme", parse("acme NOT hiring")), Brand("Other", parse('"other thing" OR gadget'), own=False)]
+
+
+@dataclass
+class Clock:
+    now: datetime = T0
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class Rig:
+    """The collect job over a real database file."""
+
+    fake: FakeBluesky
+    clock: Clock
+    path: Path
+    given: dict[str, Any]
+    brands: list[Brand] = field(default_factory=lambda: list(BRANDS))
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.path)
+        self.collector: Any = build(self.options(), self.brands)
+        self.meter = StoreMeter(self.store, "bluesky", None, self.clock.now)
+
+    def options(self, **others: object) -> BlueskyOptions:
+        urls = {"jetstream_url": self.fake.stream_url, "service_url": self.fake.url}
+        return BlueskyOptions.model_validate({**urls, "timeout": 30, "listen": 60, **self.given, **others})
+
+    def run(self, after: timedelta = MINUTE) -> Outcome:
+        """One run, so long after the last one."""
+        self.clock.now += after
+        return collect(self.store, Source("bluesky", "bluesky", self.collector, "1"), self.brands, self.clock.now)
+
+    def read(self, stream: str, position: Position | None = None) -> list[Batch]:
+        return list(self.collector.collect(stream, position or Position(), self.meter, self.clock.now))
+
+    def until_done(self, runs: int = 8) -> list[str | None]:
+        """Run until no error is left; returns what went wrong."""
+        errors: list[str | None] = []
+        for _ in range(runs):
+            outcome = self.run()
+            if outcome.error is None and outcome.note is None:
+                return errors
+            errors.append(outcome.error or outcome.note)
+        pytest.fail(f"never done: {errors}")
+
+    def texts(self) -> list[str]:
+        return [text for (text,) in rows(self.path, "SELECT text FROM mentions WHERE gone_at IS NULL ORDER BY id")]
+
+    def covered(self, stream: str) -> list[tuple[Any, ...]]:
+        sql = "SELECT state, cause FROM coverage WHERE stream = ? ORDER BY id"
+        return rows(self.path, sql, stream)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fake(clock: Clock) -> Iterator[FakeBluesky]:
+    with FakeBluesky(now=clock) as fake:
+        yield fake
+
+
+@pytest.fixture
+def stream(fake: FakeBluesky, clock: Clock, tmp_path: Path) -> Iterator[Rig]:
+    """The stream alone, begun at T0 on a network that is never silent for long."""
+    rig = Rig(fake, clock, tmp_path / "a.db", {})
+    fake.post("somebody had lunch", T0)
+    assert rig.run(timedelta(0)).error is None
+    yield rig
+    rig.store.close()
+
+
+@pytest.fixture
+def account(fake: FakeBluesky, clock: Clock, tmp_path: Path) -> Iterator[Rig]:
+    """What an account can read, without the stream."""
+    rig = Rig(fake, clock, tmp_path / "a.db", {"handle": HANDLE, "app_password": PASSWORD, "stream": False})
+    yield rig
+    rig.store.close()
+
+
+def live(rig: Rig, after: timedelta = MINUTE) -> Outcome:
+    """A run that ends where the network is live: somebody posts all the time."""
+    rig.fake.post("somebody had dinner", rig.clock.now + after)
+    return rig.run(after)
+
+
+def burst(rig: Rig, count: int, text: str = "acme") -> list[str]:
+    """So many posts in the half minute after now."""
+    return [rig.fake.post(f"{text} {n}", rig.clock.now + n * 30 * SECOND / count) for n in range(count)]
+
+
+# --- the stream -------------------------------------------------------------------------------------------------------
+
+
+def test_a_post_that_names_a_brand_is_read_from_the_stream_whole(stream: Rig) -> None:
+    parent = f"at://{DID}/app.bsky.feed.post/3kparent"
+    reply = {"root": {"uri": parent, "cid": "bafy"}, "parent": {"uri": parent, "cid": "bafy"}}
+    card = {"$type": "app.bsky.embed.external", "external": {"title": "gadget", "uri": "https://a.test"}}
+    at = T0 + 10 * SECOND
+    uri = stream.fake.post("my Acme leaks", at, langs=["pt-BR", "en"], reply=reply, embed=card)
+    stream.fake.post("somebody had dinner", T0 + MINUTE)
+    stream.clock.now = T0 + MINUTE
+    (batch,) = stream.read("posts", Position(to_cursor(T0)))
+    assert batch.mentions == (
+        Mention(
+            source="bluesky",
+            source_id=uri,
+            author=SOMEONE,
+            text="my Acme leaks",
+            created_at=at,
+            collected_at=stream.clock.now,
+            url=f"https://bsky.app/profile/{SOMEONE}/post/{uri.rsplit('/', 1)[1]}",
+            language="pt",
+            in_reply_to=parent,
+        ),
+    )
+
+
+def test_only_posts_that_match_are_handed_on_and_all_are_counted(stream: Rig) -> None:
+    for text in ("nothing", "acme is hiring", "acme leaks", "an Other Thing", "other things", ""):
+        stream.fake.post(text, T0 + SECOND)
+    outcome = live(stream)
+    assert stream.texts() == ["acme leaks", "an Other Thing"]
+    assert outcome.counts["fetched"] == 8  # the last one of the run before comes again
+
+
+def test_each_run_goes_on_where_the_last_one_ended(stream: Rig) -> None:
+    for run in range(3):
+        stream.fake.post(f"acme {run}", stream.clock.now + 20 * SECOND)
+        live(stream)
+    assert stream.texts() == ["acme 0", "acme 1", "acme 2"]
+    cursors = [from_cursor(each.params["cursor"]) for each in stream.fake.calls("subscribeEvents")]
+    assert cursors == [T0, *(T0 + run * MINUTE - 5 * SECOND for run in range(3))]
+    assert stream.covered("posts") == [("complete", None)] * 4
+
+
+def test_a_burst_that_is_cut_off_is_read_whole_and_stored_once(stream: Rig) -> None:
+    burst(stream, 1000)
+    stream.fake.stream_faults += ["drop:450", "error:300"]
+    stream.fake.post("somebody had dinner", stream.clock.now + 3 * MINUTE)
+    errors = [stream.run().error]
+    assert len(stream.texts()) > 400  # what did not fill a batch is kept too
+    errors += stream.until_done()
+    assert stream.texts() == [f"acme {number}" for number in range(1000)]
+    assert len(errors) == 2
+    assert all("the next run goes on" in str(error) for error in errors)
+    assert "ConsumerTooSlow" in str(errors[1])
+    assert [state for state, _ in stream.covered("posts")] == ["complete", "partial", "partial", "complete"]
+    second, third = stream.fake.calls("subscribeEvents")[-2:]
+    assert T0 < from_cursor(second.params["cursor"]) < from_cursor(third.params["cursor"])
+
+
+def test_the_batches_of_a_long_reading_say_where_to_go_on_and_the_last_moves_the_cursor(stream: Rig) -> None:
+    burst(stream, 500)
+    stream.fake.post("somebody had dinner", T0 + MINUTE)
+    stream.clock.now = T0 + MINUTE
+    batches = stream.read("posts", Position(to_cursor(T0)))
+    assert [len(batch.mentions) for batch in batches] == [200, 200, 100]
+    assert [batch.cursor for batch in batches] == [None, None, to_cursor(T0 + MINUTE)]
+    assert all(batch.resume for batch in batches[:-1])
+
+
+def test_a_deleted_post_loses_its_text_and_one_deleted_at_once_is_never_stored(stream: Rig) -> None:
+    gone, kept = (stream.fake.post(f"acme {word}", T0 + SECOND) for word in ("regretted", "kept"))
+    live(stream)
+    stream.fake.delete(gone, stream.clock.now + SECOND)
+    stream.fake.delete(stream.fake.post("acme at once", stream.clock.now + SECOND), stream.clock.now + 2 * SECOND)
+    live(stream)
+    found = rows(stream.path, "SELECT source_id, text, author, gone_reason FROM mentions ORDER BY id")
+    assert found == [(gone, "", None, "deleted"), (kept, "acme kept", SOMEONE, None)]
+
+
+def test_an_edited_post_is_read_anew_and_its_old_text_kept_as_a_version(stream: Rig) -> None:
+    uri = stream.fake.post("acme is fien", T0 + SECOND)
+    live(stream)
+    stream.fake.edit(uri, "acme is fine", stream.clock.now + SECOND)
+    live(stream)
+    assert stream.texts() == ["acme is fine"]
+    assert rows(stream.path, "SELECT text FROM versions") == [("acme is fien",)]
+
+
+def test_a_post_that_was_edited_before_it_was_read_is_stored_as_it_reads_now(stream: Rig) -> None:
+    better, other = (stream.fake.post("acme is fien", T0 + SECOND) for _ in range(2))
+    stream.fake.edit(better, "acme is fine", T0 + 2 * SECOND)
+    stream.fake.edit(other, "never mind", T0 + 2 * SECOND)
+    live(stream)
+    assert stream.texts() == ["acme is fine"]
+
+
+def test_what_the_stream_keeps_no_more_is_a_gap_and_the_rest_is_read(stream: Rig) -> None:
+    stream.fake.post("acme too old", T0 + MINUTE)
+    stream.fake.post("acme in time", T0 + 30 * HOUR)
+    outcome = live(stream, timedelta(hours=60))
+    assert outcome.error is None
+    assert stream.texts() == ["acme in time"]
+    sql = "SELECT since, until, cause FROM coverage WHERE state = 'missing'"
+    assert rows(stream.path, sql) == [("2026-11-20T12:00:00Z", "2026-11-21T18:00:00Z", "capped")]
+
+
+def test_a_first_run_begins_now_or_as_long_ago_as_it_is_told(fake: FakeBluesky, clock: Clock, tmp_path: Path) -> None:
+    fake.post("acme before", T0 - HOUR)
+    fake.post("acme now", T0)
+    for replay, found in (("0s", ["acme now"]), ("2h", ["acme before", "acme now"])):
+        rig = Rig(fake, clock, tmp_path / replay, {"replay": replay})
+        assert [each.text for batch in rig.read("posts") for each in batch.mentions] == found
+        rig.store.close()
+
+
+def test_a_first_run_that_begins_before_what_is_kept_tells_no_gap(stream: Rig) -> None:
+    collector = build(stream.options(replay="5d"), BRANDS)
+    batches = list(collector.collect("posts", Position(), stream.meter, T0))
+    assert [batch.gap for batch in batches] == [None]
+
+
+def test_a_run_that_has_not_caught_up_says_how_far_it_came_and_the_next_goes_on(stream: Rig) -> None:
+    burst(stream, 2000)
+    stream.collector = build(stream.options(listen=1.5), BRANDS)
+    stream.fake.pace = 0.01
+    outcome = live(stream, 10 * MINUTE)
+    assert "read up to 2026-11-20 12:00:" in str(outcome.error)
+    read = len(stream.texts())
+    assert 0 < read < 2000
+    stream.fake.pace = 0
+    stream.collector = build(stream.options(), BRANDS)
+    live(stream)
+    assert stream.texts() == [f"acme {number}" for number in range(2000)]
+    assert stream.covered("posts") == [("complete", None), ("partial", "unavailable"), ("complete", None)]
+
+
+def test_a_quiet_network_is_caught_up_when_nothing_more_comes(stream: Rig) -> None:
+    stream.collector = build(stream.options(listen=1), BRANDS)
+    stream.fake.post("acme leaks", T0 + SECOND)
+    assert stream.run(HOUR).error is None
+    assert stream.texts() == ["acme leaks"]
+
+
+def test_a_stream_that_sends_nothing_is_not_taken_for_a_quiet_one(stream: Rig) -> None:
+    stream.collector = build(stream.options(listen=0.2), BRANDS)
+    stream.fake.stream_faults.append("silent")
+    assert "sent nothing for 0.2 seconds" in str(stream.run().error)
+    assert stream.covered("posts")[-1] == ("missing", "unavailable")
+
+
+@pytest.mark.parametrize("status", [500, 503, 400])
+def test_a_stream_in_trouble_is_tried_again(stream: Rig, status: int) -> None:
+    stream.fake.stream_faults.append(status)
+    assert f"answered {status}" in str(stream.run().error)
+    assert live(stream).error is None
+
+
+@pytest.mark.parametrize(("fault", "wait"), [("429:90", 90 * SECOND), ("429", 15 * MINUTE)])
+def test_a_stream_that_asks_to_wait_is_left_alone_so_long(stream: Rig, fault: str, wait: timedelta) -> None:
+    stream.fake.stream_faults.append(fault)
+    with pytest.raises(RateLimited) as limit:
+        stream.read("posts", Position(to_cursor(T0)))
+    assert limit.value.not_before == T0 + wait
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_stream_that_refuses_to_be_read_waits_for_a_person(stream: Rig, status: int) -> None:
+    stream.fake.stream_faults.append(status)
+    assert "jetstream_url" in str(stream.run().error)
+    assert "paused" in str(stream.run().error)
+
+
+def test_a_stream_that_is_not_there_is_tried_again(stream: Rig) -> None:
+    stream.collector = build(stream.options(jetstream_url="ws://127.0.0.1:9/xrpc"), BRANDS)
+    assert "cannot be reached" in str(stream.run().error)
+
+
+def test_odd_frames_are_left_out_and_named_by_their_fields_only(stream: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    at = T0 + SECOND
+    frames = [
+        "no JSON, acme",
+        "[1]",
+        "[" * 100_000,
+        '{"$type": "message", "payload": {"$type": 5, "acme": 1}}',
+        f'{{"$type": "message", "payload": {{"$type": "{METHOD}#commit", "collection": "app.bsky.feed.post"}}}}',
+        f'{{"$type": "message", "payload": {{"$type": "{METHOD}#news", "text": "acme"}}}}',
+    ]
+    for frame in frames:
+        stream.fake.emit(frame, at)
+    odd: list[object] = [
+        {"text": ["acme"]},
+        {"text": "acme", "langs": 7},
+        {"text": "acme", "reply": "x"},
+        "acme",
+        [],
+        {},
+    ]
+    for record in odd:
+        stream.fake.post("", at, record=record)
+    stream.fake.post("acme leaks", at)
+    assert live(stream).error is None
+    assert stream.texts() == ["acme leaks"]
+    assert "cannot be read: langs" in caplog.text
+    assert "cannot be read: text" in caplog.text
+    assert "acme" not in caplog.text.replace("test_odd", "")
+
+
+def test_a_stream_of_nothing_but_odd_posts_is_no_stream(stream: Rig) -> None:
+    stream.fake.frames.clear()
+    for _ in range(3):
+        stream.fake.post("", T0 + SECOND, record={"text": 5})
+    stream.collector = build(stream.options(listen=1), BRANDS)
+    assert "no post that can be read" in str(stream.run().error)
+
+
+def test_hostile_text_passes_through_whole_but_for_what_no_database_stores(stream: Rig) -> None:
+    long = "acme " + "x" * 100_000
+    for text in ("acme \0 \ud800 \u202e<b>", long):
+        stream.fake.post(text, T0 + SECOND)
+    assert live(stream).error is None
+    assert stream.texts() == ["acme  \ufffd \u202e<b>", long]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "posted"),
+    [
+        ("2026-11-20T11:00:00.123456789Z", T0 - HOUR),
+        ("2026-11-20T13:00:00+02:00", T0 - HOUR),
+        ("2099-01-01T00:00:00Z", T0 + SECOND),
+        ("1970-01-01T00:00:00Z", T0 + SECOND),
+        ("0001-01-01T00:00:00+14:00", T0 + SECOND),
+        ("2026-11-20T11:00:00", T0 + SECOND),
+        ("yesterday", T0 + SECOND),
+    ],
+)
+def test_a_time_that_cannot_be_is_replaced_by_when_the_post_was_seen(
+    stream: Rig, claimed: str, posted: datetime
+) -> None:
+    stream.fake.post("acme", T0 + SECOND, claimed=claimed)
+    live(stream)
+    ((found,),) = rows(stream.path, "SELECT created_at FROM mentions")
+    assert datetime.fromisoformat(found) == posted
+
+
+def test_the_last_hours_of_the_stream_can_be_read_again(stream: Rig) -> None:
+    for hours in (5, 3, 1):
+        stream.fake.post(f"acme {hours}", T0 - hours * HOUR)
+    stream.fake.frames.sort(key=lambda each: each[0])
+    assert isinstance(stream.collector, Historian)
+    assert stream.collector.oldest("posts", T0) == T0 - 36 * HOUR
+    until = T0 - 2 * HOUR
+    batches = list(stream.collector.history("posts", T0 - 4 * HOUR, until, None, stream.meter, T0))
+    assert {each.text for batch in batches for each in batch.mentions if each.created_at < until} == {"acme 3"}
+    assert batches[-1].cursor is not None
+
+
+def test_without_an_account_stored_posts_cannot_be_checked(stream: Rig) -> None:
+    assert stream.collector.streams() == ["posts"]
+    assert not isinstance(stream.collector, Checker)
+
+
+# --- search -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_search_finds_posts_with_their_reach_and_the_same_identity_as_the_stream(account: Rig) -> None:
+    uri = account.fake.post("acme leaks", T0 - HOUR, counts=(3, 2, 1))
+    account.fake.post("an other thing", T0 - HOUR)
+    account.run()
+    sql = "SELECT source, source_id, author, text, likes, reposts, replies FROM mentions ORDER BY id"
+    found = rows(account.path, sql)
+    assert found[0] == ("bluesky", uri, SOMEONE, "acme leaks", 3, 2, 1)
+    assert [row[3] for row in found] == ["acme leaks", "an other thing"]
+
+
+def test_a_first_search_reads_a_day_and_the_next_only_what_is_new_and_a_little_more(account: Rig) -> None:
+    account.fake.post("acme last week", T0 - 7 * DAY)
+    account.fake.post("acme today", T0 - HOUR)
+    account.run()
+    account.fake.post("acme new", account.clock.now + SECOND)
+    account.run(10 * MINUTE)
+    assert account.texts() == ["acme today", "acme new"]
+    asked = [each.params["since"] for each in account.fake.calls("searchPosts") if each.params["q"] == "acme"]
+    assert asked == ["2026-11-19T12:01:00.000Z", "2026-11-20T11:01:00.000Z"]
+
+
+def test_a_post_that_search_shows_late_and_out_of_order_is_found_by_the_overlap(account: Rig) -> None:
+    account.fake.lag = 90 * SECOND
+    for run in range(5):
+        account.fake.post(f"acme {run}", account.clock.now + 50 * SECOND)
+        account.run()
+    account.run(2 * MINUTE)
+    assert sorted(account.texts()) == [f"acme {run}" for run in range(5)]
+
+
+def test_a_burst_deeper_than_the_search_pages_is_read_whole(account: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bluesky_search, "PAGES", 3)
+    monkeypatch.setattr(bluesky_search, "CUT_SHORT", 300)
+    for number in range(1000):
+        account.fake.post(f"acme {number}", T0 - HOUR + number // 2 * SECOND)
+    assert account.run().error is None
+    assert len(account.texts()) == 1000
+    assert {each.params.get("cursor") for each in account.fake.calls("searchPosts")} == {None, "100", "200"}
+
+
+def test_an_interrupted_search_goes_on_where_it_stopped_and_reads_what_came_meanwhile(account: Rig) -> None:
+    for number in range(450):
+        account.fake.post(f"acme {number}", T0 - HOUR + number * SECOND)
+    account.fake.faults += ["ok", "ok", 503]
+    assert "503" in str(account.run().error)
+    assert len(account.texts()) == 200
+    account.fake.post("acme meanwhile", account.clock.now + SECOND)
+    account.clock.now += 3 * HOUR
+    asked = len(account.fake.asked)
+    assert account.run().error is None
+    assert len(account.texts()) == 451
+    first = next(each for each in account.fake.asked[asked:] if each.params.get("q") == "acme")
+    assert first.params["until"] == text_of(T0 - HOUR + 250 * SECOND).replace(".000000Z", ".001Z")
+
+
+@pytest.mark.parametrize("ignored", ["since", "until", "both"])
+def test_a_search_that_ignores_times_ends_all_the_same(
+    account: Rig, monkeypatch: pytest.MonkeyPatch, ignored: str
+) -> None:
+    monkeypatch.setattr(bluesky_search, "PAGES", 2)
+    monkeypatch.setattr(bluesky_search, "CUT_SHORT", 200)
+    real = account.fake.search
+    left_out = ("since", "until") if ignored == "both" else (ignored,)
+    account.fake.search = lambda params: real({k: v for k, v in params.items() if k not in left_out})  # type: ignore[method-assign]
+    for number in range(350):
+        account.fake.post(f"acme {number}", T0 - number * 10 * MINUTE)
+    account.run()
+    assert len(account.fake.calls("searchPosts")) < 20
+    assert len(account.texts()) >= 144
+
+
+def test_the_past_can_be_searched_and_an_interruption_costs_nothing_twice(account: Rig) -> None:
+    for day in range(30):
+        for number in range(20):
+            account.fake.post(f"acme {day} {number}", T0 - day * DAY - number * MINUTE - SECOND)
+    assert account.collector.oldest("search:Acme", T0) is None
+    since, until = T0 - 20 * DAY, T0 - 5 * DAY
+    found: list[str] = []
+    resume: str | None = None
+    account.fake.faults += ["ok", 500]
+    for _ in range(2):
+        try:
+            for batch in account.collector.history("search:Acme", since, until, resume, account.meter, T0):
+                found += [each.source_id for each in batch.mentions]
+                resume = batch.resume or resume
+        except SourceUnavailable:
+            continue
+    assert len(set(found)) == 15 * 20
+    assert len(found) == 15 * 20 + 1  # that on the border
+
+
+@pytest.mark.parametrize(
+    ("query", "searches"),
+    [
+        ("acme", ["acme"]),
+        ("acme OR gadget", ["acme", "gadget"]),
+        ('acme NOT (hiring OR "job offer")', ["acme"]),
+        ("(acme AND phone) OR acme", ["acme"]),
+        ("(acme OR gadget) AND (leaks OR burns)", ["acme leaks", "acme burns", "gadget leaks", "gadget burns"]),
+        ("#acme OR @acme.test", ["acme", '"acme.test"']),
+        ('"at & t" OR C++', ['"at t"', '"C++"']),
+        ("acme AND phone*", ["acme"]),
+        ("acme NEAR/3 (leak OR burn)", ["acme leak", "acme burn"]),
+        ("acme AND NOT (NOT phone)", ["acme phone"]),
+        ("acme AND or", ['acme "or"']),
+    ],
+)
+def test_a_query_becomes_searches_that_find_no_less(query: str, searches: list[str]) -> None:
+    assert bluesky_queries(parse(query)) == searches
+
+
+def test_a_query_with_too_many_alternatives_is_widened_or_refused() -> None:
+    letters = " OR ".join(f"w{number}" for number in range(30))
+    assert bluesky_queries(parse(f"acme AND ({letters})")) == ["acme"]
+    with pytest.raises(InputError, match="becomes 30 searches"):
+        bluesky_queries(parse(letters))
+    with pytest.raises(InputError, match="wildcards"):
+        bluesky_queries(parse("acm*"))
+
+
+def test_a_post_with_an_excluded_word_in_a_picture_alone_is_not_lost(account: Rig) -> None:
+    account.fake.post("acme leaks", T0 - HOUR, embed={"images": [{"alt": "hiring"}]})
+    account.run()
+    assert account.texts() == ["acme leaks"]
+
+
+# --- the account ------------------------------------------------------------------------------------------------------
+
+
+def test_one_login_serves_many_runs(account: Rig) -> None:
+    for _ in range(3):
+        account.run()
+    assert len(account.fake.calls("createSession")) == 1
+
+
+def test_a_session_that_ran_out_is_renewed_without_the_password(account: Rig) -> None:
+    account.fake.life = 60  # atproto renews a quarter of an hour ahead
+    assert account.run().error is None
+    assert len(account.fake.calls("createSession")) == 1
+    assert len(account.fake.calls("refreshSession")) == len(account.fake.calls("searchPosts")) + 1
+
+
+def test_a_session_that_was_ended_is_replaced_by_one_login(account: Rig) -> None:
+    account.run()
+    account.fake.end_sessions()
+    assert account.run().error is None
+    assert len(account.fake.calls("createSession")) == 2
+
+
+def test_a_wrong_password_waits_for_a_person_and_is_not_told(account: Rig) -> None:
+    account.collector = build(account.options(app_password="wrong-secret-1"), BRANDS)
+    error = str(account.run().error)
+    assert "app_password" in error
+    assert "wrong-secret-1" not in error
+    account.run()
+    assert len(account.fake.calls("createSession")) == 1
+
+
+FAULTS: list[tuple[int | str, type[CollectorError]]] = [
+    (401, NotAuthorised),
+    (403, NotAuthorised),
+    (429, RateLimited),
+    ("429-bare", RateLimited),
+    (400, SourceUnavailable),
+    (500, SourceUnavailable),
+    (502, SourceUnavailable),
+    ("html", SourceUnavailable),
+    ("html503", SourceUnavailable),
+    ("drop", SourceUnavailable),
+    ("cut", SourceUnavailable),
+    ("slow", SourceUnavailable),
+    ("empty", SourceUnavailable),
+]
+
+
+@pytest.mark.parametrize(("fault", "error"), FAULTS, ids=[str(fault) for fault, _ in FAULTS])
+def test_a_fault_of_the_api_is_one_of_our_errors_in_one_line(
+    account: Rig, fault: int | str, error: type[CollectorError], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    if fault == "slow":
+        account.collector = build(account.options(timeout=1), BRANDS)
+    account.fake.faults += [fault, fault] if fault == 401 else [fault]
+    with pytest.raises(error) as raised:
+        account.read("search:Acme")
+    assert type(raised.value) is error
+    assert "\n" not in str(raised.value)
+    assert "says the server" not in str(raised.value)
+    assert PASSWORD not in caplog.text
+    assert "eyJ" not in caplog.text  # how tokens begin
+
+
+def test_a_limit_names_when_to_come_back(account: Rig) -> None:
+    account.fake.faults += [429]
+    with pytest.raises(RateLimited) as limit:
+        account.read("search:Acme")
+    assert limit.value.not_before == T0 + 5 * MINUTE
+    account.fake.faults += ["429-bare"]
+    account.clock.now += HOUR
+    with pytest.raises(RateLimited) as limit:
+        account.read("search:Acme")
+    assert limit.value.not_before == account.clock.now + 15 * MINUTE
+
+
+def test_no_request_is_sent_when_none_is_left(account: Rig) -> None:
+    account.fake.limit = 3
+    for number in range(450):
+        account.fake.post(f"acme {number}", T0 - HOUR + number * SECOND)
+    outcome = account.run()
+    assert "no further request before 2026-11-20 12:06:00" in str(outcome.note)
+    assert len(account.texts()) == 300
+    account.run()
+    assert [each.status for each in account.fake.calls("searchPosts")] == [200, 200, 200]
+    account.run(5 * MINUTE)
+    assert len(account.texts()) > 300
+    account.fake.limit = 3_000
+    account.run(5 * MINUTE)
+    assert len(account.texts()) == 450
+
+
+def test_odd_posts_of_a_page_are_left_out_and_a_page_of_them_is_refused(
+    account: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd: list[dict[str, Any]] = [{"likeCount": "many"}, {"indexedAt": 5.5e99}, {"uri": None}, {"record": "acme"}]
+    for more in odd:
+        account.fake.post("acme odd", T0 - HOUR, more=more)
+    with pytest.raises(SourceUnavailable, match="no post that can be read"):
+        account.read("search:Acme")
+    account.fake.post("acme \0\ud800", T0 - HOUR)
+    account.fake.post("acme list", T0 - HOUR, more={"uri": "at://did:plc:x/app.bsky.graph.list/1"})
+    caplog.clear()
+    assert [each.text for batch in account.read("search:Acme") for each in batch.mentions] == ["acme \ufffd"]
+    assert "cannot be read: likeCount" in caplog.text
+    assert "odd" not in caplog.text.replace("test_odd", "")
+
+
+def test_notifications_are_mentions_replies_and_quotes_of_the_account(account: Rig) -> None:
+    for number, reason in enumerate(("mention", "reply", "quote", "like", "repost")):
+        account.fake.notify(account.fake.post(f"@acme.test {reason}", T0 - HOUR + number * SECOND), reason)
+    account.fake.notify(account.fake.post("@acme.test long ago", T0 - 3 * DAY), "mention")
+    found = [each for batch in account.read("notifications") for each in batch.mentions]
+    assert [each.text for each in found] == ["@acme.test quote", "@acme.test reply", "@acme.test mention"]
+    assert found[0].reach.likes is None
+
+
+def test_many_notifications_are_paged_back_to_the_last_run(account: Rig) -> None:
+    for number in range(250):
+        account.fake.notify(account.fake.post(f"acme {number}", T0 - HOUR + number * SECOND), "mention")
+    account.collector = build(account.options(search=False), BRANDS)
+    account.run()
+    assert len(account.texts()) == 250
+    account.run(HOUR + 2 * MINUTE)
+    assert len(account.fake.calls("listNotifications")) == 3 + 2
+
+
+def test_a_check_tells_what_is_gone_and_what_reads_otherwise_now(account: Rig) -> None:
+    uris = [account.fake.post(f"acme {number}", T0 - HOUR) for number in range(4)]
+    account.fake.delete(uris[0])
+    account.fake.edit(uris[1], "acme edited")
+    account.fake.posts[uris[2]].more = {"likeCount": "many"}  # shown, though it cannot be read
+    assert isinstance(account.collector, Checker)
+    assert (account.collector.platform, account.collector.check_size) == ("bluesky", 25)
+    checked = account.collector.check([*uris, "imported-7"], None, account.meter, T0)
+    assert checked.gone == [uris[0]]
+    assert [each.text for each in checked.seen] == ["acme edited", "acme 3"]
+    assert account.collector.check(["imported-7"], None, account.meter, T0).gone == ()
+
+
+def test_an_answer_without_a_list_is_not_taken_for_deletions(account: Rig) -> None:
+    account.fake.faults.append("empty")
+    with pytest.raises(SourceUnavailable, match="no list of posts"):
+        account.collector.check([account.fake.post("acme", T0)], None, account.meter, T0)
+
+
+def test_what_both_stream_and_search_bring_is_stored_once(fake: FakeBluesky, clock: Clock, tmp_path: Path) -> None:
+    rig = Rig(fake, clock, tmp_path / "a.db", {"handle": f"@{HANDLE}", "app_password": PASSWORD, "replay": "1h"})
+    assert rig.collector.streams() == ["posts", "search:Acme", "search:Other", "notifications"]
+    fake.notify(fake.post("acme leaks", T0 + SECOND), "mention")
+    assert live(rig).error is None
+    assert rig.texts() == ["acme leaks"]
+    rig.store.close()
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"handle": HANDLE}, "together"),
+        ({"app_password": "secret-word"}, "together"),
+        ({"stream": False}, "nothing is left to read"),
+        ({"replay": "soon"}, "number and a unit"),
+        ({"jetstream_url": "https://bsky.network"}, "wss://"),
+        ({"service_url": "http://bsky.social"}, "https"),
+        ({"service_url": "bsky.social"}, "address"),
+        ({"listen": 0}, "greater than 0"),
+    ],
+)
+def test_options_that_cannot_work_are_told(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says) as refused:
+        BlueskyOptions.model_validate(given)
+    assert "secret-word" not in str(refused.value)
+
+
+def test_a_brands_own_account_is_given_by_what_the_stream_names_it() -> None:
+    with pytest.raises(InputError, match=r"give its DID .*resolveHandle\?handle=acme.test"):
+        build(BlueskyOptions(), [Brand("Acme", parse("acme"), accounts={"bluesky": "acme.test"})])
+
+
+def test_what_the_brands_own_account_writes_is_no_mention(stream: Rig) -> None:
+    stream.brands = [Brand("Acme", parse("acme"), accounts={"bluesky": DID})]
+    stream.collector = build(stream.options(), stream.brands)
+    stream.fake.post("acme is great", T0 + SECOND, author=DID)
+    stream.fake.post("acme leaks", T0 + SECOND)
+    live(stream)
+    assert stream.texts() == ["acme leaks"]
+
+
+def test_each_stream_is_explained_in_a_line() -> None:
+    options = BlueskyOptions.model_validate({"handle": HANDLE, "app_password": PASSWORD})
+    assert explain(options, BRANDS) == [
+        "posts: all of jetstream.us-east.bsky.network, matched here",
+        "search:Acme: acme",
+        'search:Other: "other thing" | gadget',
+        "notifications: mentions of acme.test, replies to it, quotes of it",
+    ]
+    assert explain(BlueskyOptions(), BRANDS) == ["posts: all of jetstream.us-east.bsky.network, matched here"]

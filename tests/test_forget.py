@@ -1,0 +1,206 @@
+"""A person is forgotten: everywhere, for ever, and in the bytes of the file."""
+
+import json
+import random
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from db.filters import Filter
+from db.records import Match, Reach
+from db.store import Store
+from jobs.notify import _excerpt
+from monitor import plugins, shapes
+from tests.cli_rig import complaint, said, sentimon, told
+from tests.support import DAY, HOUR, NOW, judge, keep, kept_counts, mention, recounted, rows
+
+SECRET = "xyzzyplugh"
+
+
+@pytest.fixture(autouse=True)
+def _few_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "BUILT_IN", ("monitor.collectors.file",))
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[Store]:
+    with Store(folder / "posts.db") as opened:
+        yield opened
+
+
+def forget(*args: str) -> dict[str, tuple[int, int]]:
+    answer = told("forget", "--yes", *args)
+    assert answer["file_written_anew"] is True
+    assert len({one["author_hash"] for one in answer["erased"]}) == 1
+    return {one["source"]: (one["posts"], one["versions"]) for one in answer["erased"]}
+
+
+def held(folder: Path) -> str:
+    """All bytes of the database."""
+    files = sorted(folder.glob("posts.db*"))
+    assert files
+    return "".join(path.read_bytes().decode("latin-1").casefold() for path in files)
+
+
+def test_all_posts_of_a_person_lose_text_and_author_and_stay_counted(store: Store) -> None:
+    keep(store, mention(1, "acme is awful", author="Ann"), mention(2, author="ann", source="reddit"), mention(3))
+    keep(store, mention(1, "acme is awful, i say", author="Ann", collected_at=NOW + HOUR))
+    judge(store)
+    counted = kept_counts(store.path)
+    assert forget("--author", "ANN") == {"reddit": (1, 0), "x": (1, 1)}
+    found = rows(store.path, "SELECT source_id, author, text, gone_reason FROM mentions ORDER BY source_id")
+    assert found == [("1", None, "", "forgotten"), ("2", None, "", "forgotten"), ("3", "someone", "acme is fine", None)]
+    assert rows(store.path, "SELECT count(*) FROM versions") == [(0,)]
+    assert kept_counts(store.path) == counted == recounted(store.path)
+    assert store.mentions.find("awful", Filter(), 9) == []
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("ann", "@Ann"), ("@ann", "ann"), ("ÄNNE", "änne"), ("ann", " ann ")])
+def test_a_name_is_known_however_it_is_written(store: Store, stored: str, asked: str) -> None:
+    keep(store, mention(1, author=stored))
+    assert forget("--author", asked) == {"x": (1, 0)}
+    keep(store, mention(2, author=stored))
+    assert rows(store.path, "SELECT count(*) FROM mentions") == [(1,)]
+
+
+def test_on_one_source_only_where_it_is_named(store: Store) -> None:
+    keep(store, mention(1, author="ann"), mention(2, author="ann", source="reddit"))
+    assert forget("--author", "ann", "--source", "Reddit") == {"reddit": (1, 0)}
+    assert rows(store.path, "SELECT author FROM mentions ORDER BY source") == [(None,), ("ann",)]
+
+
+def test_somebody_without_posts_is_not_stored_in_future_either(store: Store) -> None:
+    keep(store, mention(1))
+    assert forget("--author", "ann") == {"x": (0, 0)}
+    keep(store, mention(2, author="ann"))
+    assert rows(store.path, "SELECT source_id FROM mentions") == [("1",)]
+
+
+def test_asked_again_the_receipt_is_of_nothing_and_the_person_the_same(store: Store) -> None:
+    keep(store, mention(1, author="ann"))
+    first, second = (told("forget", "--yes", "--author", "ann") for _ in range(2))
+    assert [one["posts"] for one in first["erased"] + second["erased"]] == [1, 0]
+    assert first["erased"][0]["author_hash"] == second["erased"][0]["author_hash"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_byte_of_the_file_holds_what_was_erased(folder: Path, seed: int) -> None:
+    """Rows that grew were moved about in the file, and leave copies behind; a text that is long fills pages."""
+    dice = random.Random(seed)
+    with Store(folder / "posts.db") as store:
+        store._db.execute("PRAGMA secure_delete = OFF")  # as SQLite is built outside of Debian
+        for round_ in range(6):
+            posts = []
+            for number in dice.sample(range(200), 200 if round_ == 0 else 100):
+                words = f"acme word{dice.randrange(999)} " * dice.choice((1, 5, 40))
+                text = f"{words} {SECRET}{number} {words}" if number % 7 == 0 else words
+                likes = Reach(likes=dice.choice((None, 3, 70_000)))
+                author = SECRET if number % 7 == 0 else "ann"
+                posts.append(mention(number, text, author=author, collected_at=NOW + round_ * HOUR, reach=likes))
+            keep(store, *posts)
+            with store.transaction():
+                store.mentions.checked("x", [str(dice.randrange(200)) for _ in range(80)], NOW + round_ * DAY)
+        assert SECRET in held(folder)
+    result = sentimon("forget", "--yes", "--author", SECRET)
+    assert result.exit_code == 0
+    assert SECRET not in result.output
+    assert SECRET not in held(folder)
+    assert rows(folder / "posts.db", "PRAGMA integrity_check") == [("ok",)]
+    assert rows(folder / "posts.db", "SELECT count(*) FROM mentions") == [(200,)]
+    assert rows(folder / "posts.db", "INSERT INTO mentions_fts (mentions_fts) VALUES ('integrity-check')") == []
+
+
+def test_beside_a_reader_that_stays_it_says_that_traces_may_be_left(store: Store, folder: Path) -> None:
+    keep(store, mention(1, author="ann"))
+    reader = sqlite3.connect(folder / "posts.db")
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM mentions").fetchone()
+    with Store(folder / "posts.db") as other:
+        other._db.execute("PRAGMA busy_timeout = 100")
+        with other.transaction():
+            other.forgotten.forget("x", "ann", NOW)
+        assert other.forgotten.scrub() is False
+        reader.close()
+        assert other.forgotten.scrub() is True
+    assert rows(folder / "posts.db", "SELECT author FROM mentions") == [(None,)]
+
+
+class TestAsking:
+    def test_the_number_of_posts_is_told_before_anything_is_erased(self, store: Store) -> None:
+        keep(store, mention(1, author="ann"), mention(2, author="ann"), mention(3, author="ann", source="reddit"))
+        result = sentimon("forget", "--author", "ann", stdin="y\n")
+        assert "1 on reddit, 2 on x by ann. Erase them for ever" in result.stderr
+        assert result.exit_code == 0
+        assert rows(store.path, "SELECT count(*) FROM mentions WHERE author IS NOT NULL") == [(0,)]
+
+    @pytest.mark.parametrize("answer", ["n\n", "", "\n"])
+    def test_without_a_yes_nothing_is_erased(self, store: Store, answer: str) -> None:
+        keep(store, mention(1, author="ann"))
+        result = sentimon("forget", "--author", "ann", stdin=answer)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[-1] == (
+            "sentimon: not confirmed, nothing erased; --yes erases without asking"
+        )
+        assert rows(store.path, "SELECT author FROM mentions") == [("ann",)]
+        assert rows(store.path, "SELECT count(*) FROM forgotten") == [(0,)]
+
+    def test_a_source_that_nobody_knows_is_one_line(self, store: Store) -> None:
+        keep(store, mention(1, author="ann"))
+        assert "no source 'redit'" in complaint(sentimon("forget", "--yes", "--author", "ann", "--source", "redit"))
+
+
+class TestWhereTextIsGone:
+    @pytest.fixture
+    def gone(self, store: Store) -> Store:
+        for number, reason in enumerate(("deleted", "forgotten", "aged"), 1):
+            keep(store, mention(number, f"acme is awful {number}", NOW - timedelta(minutes=number)))
+            judge(store)
+            with store.transaction():
+                store.forgotten.erase_named("x", [str(number)], NOW, reason)
+        return store
+
+    SAID = ("(deleted on its platform)", "(removed: author asked to be forgotten)", "(no longer kept)")
+
+    def matches(self, store: Store) -> list[Match]:
+        return sorted(store.mentions.every(Filter()), key=lambda match: match.mention.source_id)
+
+    def test_lists_say_why(self, gone: Store) -> None:
+        assert gone
+        listed = " ".join(said(sentimon("mentions")).split())
+        assert all(line in listed for line in self.SAID)
+
+    def test_programs_are_told_why(self, gone: Store) -> None:
+        found = [shapes.match_json(match) for match in self.matches(gone)]
+        assert [(one["text"], one["gone"], one["author"]) for one in found] == [
+            (text, reason, None) for text, reason in zip(self.SAID, ("deleted", "forgotten", "aged"), strict=True)
+        ]
+
+    def test_exports_say_why(self, gone: Store) -> None:
+        assert gone
+        lines = [json.loads(line) for line in said(sentimon("export", "--format", "jsonl")).splitlines()]
+        assert {line["text"] for line in lines} == set(self.SAID)
+
+    def test_notifications_say_why(self, gone: Store) -> None:
+        excerpts = [_excerpt(match) for match in self.matches(gone)]
+        assert excerpts == [f"- x: {line}" for line in self.SAID]
+
+    def test_nobody_is_asked_to_judge_what_is_gone(self, gone: Store) -> None:
+        assert gone.verdicts.sample(9, None, 1) == []
+        keep(gone, mention(9, "acme is awful"))
+        judge(gone)
+        assert [match.mention.source_id for match, _ in gone.verdicts.sample(9, None, 1)] == ["9"]
+
+    def test_another_model_leaves_the_labels_of_what_is_gone(self, gone: Store) -> None:
+        keep(gone, mention(9, "acme is awful"))
+        judge(gone)
+        (other,) = [match.id for match in self.matches(gone) if match.mention.source_id == "9"]
+        assert gone.mentions.judged_by_others("newer-model", Filter()) == [other]
+
+
+def test_a_post_that_is_there_is_shown_as_it_is() -> None:
+    assert mention(1, "acme").shown == "acme"
+    assert replace(mention(1, ""), gone_at=NOW, gone_reason="of another version").shown == "(no longer kept)"

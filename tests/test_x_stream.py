@@ -1,0 +1,149 @@
+"""X's filtered stream: a look at what is posted just now."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from db.errors import BudgetSpent, NotAuthorised, SourceUnavailable
+from db.store import Store
+from jobs.collect import Source, collect
+from jobs.collector import Collector
+from models.query import parse
+from monitor.collectors.x import build
+from monitor.plugins import Brand
+from tests.fake_x import FakeX
+from tests.x_rig import MINUTE, PRICE, TOKEN, Clock, Job, options
+
+BRANDS = [Brand("Acme", parse("acme")), Brand("Bolt", parse("bolt NOT nut"))]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fake(clock: Clock) -> Iterator[FakeX]:
+    with FakeX(token=TOKEN, now=clock) as fake:
+        yield fake
+
+
+def source(fake: FakeX, brands: list[Brand] = BRANDS, **others: object) -> Collector:
+    return build(options(fake.url, **({"stream": True, "listen": 10} | others)), brands)
+
+
+@pytest.fixture
+def job(fake: FakeX, clock: Clock) -> Job:
+    return Job(source(fake), clock, stream="filtered")
+
+
+@pytest.mark.parametrize("style", ["old", "new"])
+def test_what_is_posted_while_it_listens_is_heard_and_paid(fake: FakeX, job: Job, clock: Clock, style: str) -> None:
+    fake.style = style
+    heard = {fake.air("acme is down"), fake.air("a bolt, please", reply_to="12")}
+    fake.air("bolt and nut")
+    fake.air("nothing of note")
+    job.run()
+    assert job.mentions.keys() == heard
+    assert {mention.in_reply_to for mention in job.mentions.values()} == {None, "12"}
+    assert job.position.cursor == clock.now.isoformat()
+    assert job.meter.spent == fake.billed * PRICE == 2 * PRICE
+
+
+def test_the_search_brings_it_too_and_it_is_stored_once(fake: FakeX, clock: Clock, tmp_path: Path) -> None:
+    fake.air("acme is down")
+    with Store(tmp_path / "posts.db") as store:
+        for _ in range(2):
+            assert collect(store, Source("x", "x", source(fake), "1"), BRANDS, clock.now).error is None
+            clock.now += 15 * MINUTE
+        assert store.mentions.counts() == (1, 1)
+
+
+def test_there_is_a_rule_for_each_search_and_those_of_others_are_left_alone(
+    fake: FakeX, job: Job, clock: Clock
+) -> None:
+    fake.rules = {"1": ("kettle", "theirs"), "2": ("acme old", "sentimon: Acme"), "3": ("bolt -nut -is:retweet", "")}
+    job.run()
+    assert fake.rules.pop("1") == ("kettle", "theirs")
+    assert fake.rules.pop("3") == ("bolt -nut -is:retweet", "")  # the same as ours, and X takes no rule twice
+    assert list(fake.rules.values()) == [("acme -is:retweet", "sentimon: Acme")]
+    asked = len(fake.asked("rules"))
+    fake.rules = {"4": ("acme -is:retweet", "sentimon: Acme"), "5": ("bolt -nut -is:retweet", "sentimon: Bolt")}
+    job.run()
+    assert len(fake.asked("rules")) == asked + 1  # nothing to add, nothing to delete
+    job.collector = source(fake, BRANDS[:1])
+    job.run()
+    assert fake.rules == {"4": ("acme -is:retweet", "sentimon: Acme")}
+
+
+@pytest.mark.parametrize("chatter", [False, True])
+def test_it_hangs_up_in_time_whether_x_is_silent_or_not(fake: FakeX, clock: Clock, chatter: bool) -> None:
+    fake.hold, fake.chatter = 30, chatter
+    heard = fake.air("acme is down")
+    job = Job(source(fake, listen=0.3), clock, stream="filtered")
+    job.run()
+    assert job.mentions.keys() == {heard}
+    assert len(fake.asked("stream")) == 1
+    assert fake.ended == 0  # X would have gone on
+
+
+def test_it_hears_no_more_than_the_budget_pays(fake: FakeX, job: Job) -> None:
+    for number in range(30):
+        fake.air(f"acme {number}")
+    fake.hold = 30
+    job.meter.budget = 12 * PRICE
+    job.run()
+    assert len(job.mentions) == 12
+    assert job.meter.spent == 12 * PRICE
+    with pytest.raises(BudgetSpent):
+        job.run()
+    assert fake.ended == 0
+    assert len(fake.asked("stream")) == 1
+
+
+@pytest.mark.parametrize(
+    ("on", "fault", "says"),
+    [
+        ("stream", 403, r"streams \(403\).*`stream = false`"),
+        ("rules", 403, r"stream rules \(403\).*`stream = false`"),
+        ("stream", 429, "the filtered stream is left out: X asks to wait"),
+        ("stream", 503, "503"),
+        ("stream", "html503", "503"),
+        ("stream", "html200", "not JSON"),
+        ("stream", "drop", "did not answer"),
+        ("rules", "drop", "did not answer"),
+        ("rules", "list", "503"),
+    ],
+)
+def test_a_stream_that_cannot_be_heard_stops_no_search_and_is_tried_once(
+    fake: FakeX, job: Job, on: str, fault: int | str, says: str
+) -> None:
+    fake.script(fault, on=on)
+    with pytest.raises(SourceUnavailable, match=says) as told:
+        job.run()
+    assert "\n" not in str(told.value)
+    assert TOKEN not in str(told.value)
+    assert len(fake.asked(on)) <= (3 if on == "rules" else 1)
+    assert fake.scripted == 0
+
+
+def test_what_was_heard_before_the_connection_broke_is_kept(fake: FakeX, job: Job) -> None:
+    heard = fake.air("acme is down")
+    fake.script("cut", on="stream")
+    job.run()
+    assert job.mentions.keys() == {heard}
+
+
+def test_a_token_that_is_wrong_pauses_the_source(fake: FakeX, job: Job) -> None:
+    fake.script(401, on="stream")
+    with pytest.raises(NotAuthorised):
+        job.run()
+
+
+def test_the_bearer_token_is_in_no_log_of_the_stream(fake: FakeX, job: Job, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    fake.air("acme is down")
+    job.run()
+    assert "Making API request" in caplog.text
+    assert TOKEN not in caplog.text
