@@ -13,6 +13,7 @@ from db.store import Store
 from jobs.backfill import backfill
 from jobs.channel import Channel
 from jobs.collect import Source, collect
+from jobs.collector import Checker, Historian
 from jobs.group import group
 from jobs.notify import notify
 from jobs.outcome import Outcome
@@ -98,7 +99,7 @@ class App:
         return [source for _, source in self._make_sources()]
 
     def jobs(self, stopping: Callable[[], bool] = lambda: False) -> list[Job]:
-        """List every job in the order of the pipeline."""
+        """List every job in the order of the pipeline; what no source can do is left out."""
         alerts = self.config.alerts
         sensitivity = Sensitivity(alerts.threshold, alerts.minimum)
 
@@ -109,7 +110,9 @@ class App:
         every = {config.name: config.every for config in self.config.sources}
         ages = {config.name: config.recheck for config in self.config.sources if config.recheck}
         brands = self.config.brands
-        return [
+        reads_past = any(isinstance(source.collector, Historian) for source in past)
+        checks = any(isinstance(source.collector, Checker) and source.name in ages for source in checked)
+        jobs = [
             *(
                 Job("collect", config.name, config.every, reading(source))
                 for config, source in self.sources
@@ -123,6 +126,7 @@ class App:
             Job("recheck", None, EVERY_CHECK, lambda store, now: recheck(store, checked, ages, brands, now)),
             Job("prune", None, DAY, lambda store, now: prune(store, self.keeps, now)),
         ]
+        return [job for job in jobs if {"backfill": reads_past, "recheck": checks}.get(job.name, True)]
 
     @property
     def keeps(self) -> Mapping[str, timedelta]:

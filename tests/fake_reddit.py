@@ -19,9 +19,9 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +45,7 @@ class Item:
     parent: str | None = None
     score: int = 1
     comments: int = 0
+    late: float = 0  # seconds until search finds it
     more: dict[str, Any] = field(default_factory=dict)  # overrides what is sent
 
     def data(self) -> dict[str, Any]:
@@ -87,8 +88,9 @@ class FakeReddit:
     "slow", "401" (with the header that praw expects) and "401-bare" (without it), "exhausted" (503 and nothing left).
     """
 
-    def __init__(self, port: int = 0, cap: int = CAP) -> None:
+    def __init__(self, port: int = 0, cap: int = CAP, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.cap = cap
+        self.now = now
         self.items: dict[str, Item] = {}
         self.faults: deque[str] = deque()
         self.token_faults: deque[str] = deque()
@@ -144,6 +146,7 @@ class FakeReddit:
                 if item.name.startswith(kind)
                 and (wanted is None or item.subreddit.lower() in wanted)
                 and matches(item.words())
+                and (query is None or not item.late or item.at + timedelta(seconds=item.late) <= self.now())
             ]
         return sorted(items, key=lambda item: item.at, reverse=True)[: self.cap]
 

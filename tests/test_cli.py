@@ -345,7 +345,7 @@ def test_status_in_words_and_in_json_carries_the_same_facts(demo: Path) -> None:
         *(job["line"] for job in status["jobs"]),
     ):
         assert fact in shown
-    assert [job["job"] for job in status["jobs"]] == ["collect", "score", "watch", "notify"]
+    assert [job["job"] for job in status["jobs"]] == ["collect", "group", "score", "watch", "notify", "prune"]
 
 
 def test_an_empty_database_is_no_error(folder: Path) -> None:

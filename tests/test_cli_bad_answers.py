@@ -49,7 +49,7 @@ def folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def x_source(fake: FakeX, token: str = "test-token") -> str:
-    return f'[[sources]]\nkind = "x"\nname = "search"\nbearer_token = "{token}"\napi_url = "{fake.url}"\ntimeout = 2'
+    return f'[[sources]]\nkind = "x"\nname = "search"\nbearer_token = "{token}"\napi_url = "{fake.url}"\ntimeout = 2\nmentions = false'
 
 
 @pytest.mark.parametrize(

@@ -122,9 +122,11 @@ def test_once_runs_each_job_and_says_a_line_about_it(folder: Path) -> None:
     lines = said(sentimon("run", "--once")).splitlines()
     assert [re.sub(r" \(\d+\.\d s\)$", "", line) for line in lines] == [
         "collect feed: 20 fetched, 20 stored, 0 known, 20 matched",
+        "group: 20 looked at, 0 copies",
         "score: 20 rated, 0 not rated",
         "watch: 1 brands, 0 opened, 0 updated, 0 queued",
         "notify: 0 sent, 0 failed",
+        "prune: 0 aged, 0 records",
     ]
     before = counts(folder / "posts.db")
     again = said(sentimon("run", "--once")).splitlines()
@@ -144,7 +146,7 @@ def test_a_job_that_fails_fails_the_run_but_not_the_jobs_after_it(folder: Path) 
     result = sentimon("run", "--once")
     assert result.exit_code == 1
     assert one_line(result.stderr).startswith("collect feed: ")
-    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["score", "watch", "notify"]
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["group", "score", "watch", "notify", "prune"]
 
 
 def test_sigterm_ends_an_idle_run_at_once(folder: Path, running: Running) -> None:

@@ -69,7 +69,7 @@ def test_the_same_post_twice_adds_nothing(store: Store) -> None:
     with store.transaction():
         first = store.mentions.add([(mention(1), ["Acme"]), (mention(1), ["Acme"])])
     with store.transaction():
-        again = store.mentions.add([(mention(1, "edited since"), ["Acme"])])
+        again = store.mentions.add([(mention(1, "as it was before", collected_at=NOW - MINUTE), ["Acme"])])
     assert (first, again) == (Added(1, 1, 1), Added(0, 1, 0))
     assert store.mentions.counts() == (1, 1)
     assert store.mentions.find(None, Filter(), 10)[0].mention.text == "acme is fine"
