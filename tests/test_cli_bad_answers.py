@@ -49,7 +49,8 @@ def folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def x_source(fake: FakeX, token: str = "test-token") -> str:
-    return f'[[sources]]\nkind = "x"\nname = "search"\nbearer_token = "{token}"\napi_url = "{fake.url}"\ntimeout = 2\nmentions = false'
+    place = f'bearer_token = "{token}"\napi_url = "{fake.url}"\ntimeout = 2\nmentions = false'
+    return f'[[sources]]\nkind = "x"\nname = "search"\n{place}'
 
 
 @pytest.mark.parametrize(

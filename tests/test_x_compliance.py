@@ -26,8 +26,8 @@ def fake(clock: Clock) -> Iterator[FakeX]:
         yield fake
 
 
-def checker(fake: FakeX, **others: str) -> Checker:
-    made = collector(fake.url, **others)
+def checker(fake: FakeX, compliance: str = "lookup", **others: str) -> Checker:
+    made = collector(fake.url, compliance=compliance, **others)
     assert isinstance(made, Checker)
     return made
 

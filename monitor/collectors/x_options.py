@@ -22,7 +22,7 @@ class XOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     mentions: bool = True  # the timeline of mentions of each own account
     overlap: Annotated[int, Field(ge=0, le=86_400)] = 120  # seconds that are read again: X's index is late
     look_first: bool = False  # count posts before paging through many
-    compliance: Literal["lookup", "batch", "off"] = "lookup"  # how deleted posts are told
+    compliance: Literal["lookup", "batch", "off"] = "batch"  # how deleted posts are told
     stream: bool = False  # listen to the filtered stream for a while
     listen: Annotated[float, Field(gt=0, le=300)] = 20  # seconds
     timeout: float = Field(15, gt=0)
