@@ -6,6 +6,7 @@ overwrite what it deletes.
 
 import hashlib
 import hmac
+import json
 import secrets
 import sqlite3
 from collections import Counter
@@ -97,6 +98,15 @@ class Forgotten:
             ).fetchall()
             ids += [row[0] for row in rows]
         return self.erase(ids, at, reason)
+
+    def erase_by(self, source: str, authors: Sequence[str], at: datetime, reason: str) -> int:
+        """Erase all posts of authors, as the platform names them; later ones are stored again."""
+        rows = self._db.execute(
+            """SELECT id FROM mentions WHERE source = ? AND gone_at IS NULL
+            AND author COLLATE NOCASE IN (SELECT value FROM json_each(?))""",
+            (source, json.dumps(list(authors))),
+        ).fetchall()
+        return self.erase([post_id for (post_id,) in rows], at, reason)
 
     def forget(self, source: str, author: str, at: datetime) -> Receipt:
         """Erase all posts of a person on a source, and store none of them again."""

@@ -167,6 +167,7 @@ class Batch:
     fetched: int = 0  # posts that the platform sent, those that match nothing included
     gap: Gap | None = None
     gone: Sequence[str] = ()  # ids of posts that the platform says were deleted
+    gone_authors: Sequence[str] = ()  # whose accounts it says were deleted or closed
 
 
 @dataclass(frozen=True, slots=True)

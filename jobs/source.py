@@ -38,6 +38,8 @@ def keep(store: Store, source: Source, batch: Batch, brands: Sequence[Brand], no
     named = [(mention, names(mention)) for mention in batch.mentions]
     added = store.mentions.add([(mention, found) for mention, found in named if found], hiding(brands))
     store.sources.called(source.name, now.strftime("%Y-%m"), batch.fetched)
+    if batch.gone_authors:
+        store.forgotten.erase_by(platform_of(source), batch.gone_authors, now, "deleted")
     if batch.gone:
         store.forgotten.erase_named(platform_of(source), batch.gone, now, "deleted")
     return added

@@ -183,6 +183,13 @@ class FakeBluesky:
         with self._lock:
             self.frames.append((at or self.now(), frame))
 
+    def close_account(self, did: str, status: str = "deleted", at: datetime | None = None) -> None:
+        """Tell that an account is no longer active."""
+        seen = at or self.now()
+        account = {"did": did, "active": False, "status": status, "seq": 1, "time": text_of(seen)}
+        event = {"$type": f"{METHOD}#account", "seq": len(self.frames) + 1, "did": did, "account": account}
+        self.emit(json.dumps({"$type": "message", "payload": event | {"time": text_of(seen)}}), seen)
+
     def end_sessions(self) -> None:
         self._sessions.clear()
 
@@ -204,7 +211,7 @@ class FakeBluesky:
         status = int(fault[:3]) if re.match(r"\d{3}", fault) else 101
         if not url.path.endswith(f"/{METHOD}"):
             status = 404
-        elif params.get("kinds") != "commit" or params.get("collections") != COLLECTION:
+        elif parse_qs(url.query).get("kinds") != ["commit", "account"] or params.get("collections") != COLLECTION:
             status = 400
         self.asked.append(Asked(METHOD, params, status))
         if status == 101:

@@ -205,6 +205,15 @@ def test_a_deleted_post_loses_its_text_and_one_deleted_at_once_is_never_stored(s
     assert found == [(gone, "", None, "deleted"), (kept, "acme kept", SOMEONE, None)]
 
 
+def test_the_posts_of_a_closed_account_lose_their_text_stored_or_not_yet(stream: Rig) -> None:
+    first = stream.fake.post("acme one", T0 + SECOND)
+    live(stream)
+    stream.fake.post("acme two", stream.clock.now + SECOND)
+    stream.fake.close_account(SOMEONE, at=stream.clock.now + 2 * SECOND)
+    live(stream)
+    assert rows(stream.path, "SELECT source_id, text, gone_reason FROM mentions") == [(first, "", "deleted")]
+
+
 def test_an_edited_post_is_read_anew_and_its_old_text_kept_as_a_version(stream: Rig) -> None:
     uri = stream.fake.post("acme is fien", T0 + SECOND)
     live(stream)

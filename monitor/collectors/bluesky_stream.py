@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from db.errors import CollectorError, NotAuthorised, RateLimited, SourceUnavailable
 from db.records import Batch, Gap, Mention
-from models.brand import Brand
+from models.brand import Brand, naming
 from monitor.collectors.bluesky_parse import COLLECTION, Did, Rkey, fields_of, read_record, tell_odd, uri_of
 from monitor.collectors.fetch import AGENT, wait_until
 
@@ -47,6 +47,15 @@ class _Frame(BaseModel):
     kind: str = Field(alias="$type")
     payload: dict[str, Any] = {}
     error: str = ""
+
+
+class _Status(BaseModel):
+    active: bool
+
+
+class _Account(BaseModel):
+    did: Did
+    account: _Status
 
 
 class _Commit(BaseModel):
@@ -79,11 +88,15 @@ class Stream:
     reached: datetime | None = None
     _mentions: dict[str, Mention] = field(default_factory=dict)
     _gone: dict[str, None] = field(default_factory=dict)
+    _gone_authors: dict[str, None] = field(default_factory=dict)
     _frames: int = 0
     _read: int = 0  # events that could be read, in the whole run
     _odd: Counter[str] = field(default_factory=Counter)
     _outdated: bool = False
     _gap: Gap | None = None
+
+    def __post_init__(self) -> None:
+        self._names = naming(self.brands)
 
     def read(self, start: datetime, end: datetime, known: datetime | None, slack: timedelta) -> Iterator[Batch]:
         """Yield what was seen from `start` until `end`; the last batch carries the cursor, those before it resume.
@@ -108,13 +121,13 @@ class Stream:
 
         params = {
             "collections": COLLECTION,
-            "kinds": "commit",
+            "kinds": ["commit", "account"],
             "cursor": to_cursor(start),
             "maxMessageSizeBytes": LARGEST,
         }
         idle = False
         with connect(
-            f"{self.url}/{METHOD}?{urlencode(params)}",
+            f"{self.url}/{METHOD}?{urlencode(params, doseq=True)}",
             subprotocols=[Subprotocol("xrpc.v1.json")],
             user_agent_header=AGENT,
             compression=None,
@@ -158,8 +171,9 @@ class Stream:
             fetched=self._frames,
             gap=self._gap,
             gone=tuple(self._gone),
+            gone_authors=tuple(self._gone_authors),
         )
-        self._mentions, self._gone, self._frames, self._gap = {}, {}, 0, None
+        self._mentions, self._gone, self._gone_authors, self._frames, self._gap = {}, {}, {}, 0, None
         return batch
 
     def _take(self, frame: str | bytes, known: datetime | None) -> None:
@@ -176,6 +190,11 @@ class Stream:
         kind = read.payload.get("$type")
         if kind == f"{METHOD}#info" and read.payload.get("name") == "OutdatedCursor":
             self._outdated = True
+        elif kind == f"{METHOD}#account":
+            try:
+                self._account(_Account.model_validate(read.payload))
+            except ValidationError as error:
+                self._odd[fields_of(error)] += 1
         elif kind == f"{METHOD}#commit" and read.payload.get("collection") == COLLECTION:
             self._frames += 1
             try:
@@ -183,6 +202,15 @@ class Stream:
                 self._read += 1
             except ValidationError as error:
                 self._odd[fields_of(error)] += 1
+
+    def _account(self, account: _Account) -> None:
+        """An account that was deleted, closed or banned takes its posts along."""
+        if account.account.active:
+            self._gone_authors.pop(account.did, None)
+            return
+        self._gone_authors[account.did] = None
+        for uri in [uri for uri, mention in self._mentions.items() if mention.author == account.did]:
+            del self._mentions[uri]
 
     def _commit(self, commit: _Commit, known: datetime | None) -> None:
         if self._outdated and self.reached is None and known and known < commit.at:
@@ -195,7 +223,7 @@ class Stream:
         elif commit.operation in ("create", "update"):
             self._gone.pop(uri, None)
             mention = read_record(commit.did, commit.rkey, commit.record, commit.at, self.now)
-            if any(brand.query.matches(mention.text) for brand in self.brands):
+            if self._names(mention):
                 self._mentions[uri] = mention
             else:
                 self._mentions.pop(uri, None)  # edited, and no longer about any of them
