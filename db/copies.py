@@ -12,6 +12,7 @@ from sqlite_utils import Database
 from db.times import from_text, to_text
 
 MOST = 20  # candidates that a post is compared with
+_NEWEST = f"ORDER BY mention_id DESC LIMIT {MOST}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,16 @@ class Copies:
         return dict(rows)
 
     def alike(self, bands: Sequence[int], since: datetime, until: datetime) -> list[Text]:
-        """Return the posts of a span that share a band, those first that were stored first."""
-        keys = " OR ".join("(band = ? AND hash = ?)" for _ in bands)
+        """Return the posts of a span that share a band, those first that were stored first.
+
+        Of each band the last ones are looked at: a campaign has thousands, and each names the first of them.
+        """
+        last = f"SELECT * FROM (SELECT mention_id FROM shingles WHERE band = ? AND hash = ? {_NEWEST})"
+        keys = " UNION ".join(last for _ in bands)
         values = [value for band in enumerate(bands) for value in band]
         rows = self._db.execute(
             f"""SELECT m.id, m.text, coalesce(m.copy_of, m.id), m.created_at FROM mentions m
-            WHERE m.id IN (SELECT mention_id FROM shingles WHERE {keys}) AND m.created_at BETWEEN ? AND ?
+            WHERE m.id IN ({keys}) AND m.created_at BETWEEN ? AND ?
             ORDER BY m.id LIMIT {MOST}""",
             [*values, to_text(since), to_text(until)],
         ).fetchall()

@@ -30,10 +30,30 @@ class _Span:
 
 def note_hours(db: Database, source: str, stream: str, since: datetime | None, until: datetime) -> None:
     """Work out the hours of a stream that a span touches; runs in the caller's transaction."""
-    start, last = floor(max(since or until, until - LONGEST), HOUR), floor(until, HOUR)
+    first, last = floor(max(since or until, until - LONGEST), HOUR), floor(until, HOUR)
+    if since is not None and since < until == last:
+        last -= HOUR  # of the hour that begins where the span ends, nothing was read
+    newest = _tried_until(db, source, stream) or until
+    _work_out(db, source, stream, first, last, newest)
+    before = _tried_until(db, source, stream, first)
+    if before and floor(before, HOUR) < before:  # while it was the last to be read, it was judged up to there only
+        _work_out(db, source, stream, floor(before, HOUR), floor(before, HOUR), newest)
+
+
+def _tried_until(db: Database, source: str, stream: str, before: datetime | None = None) -> datetime | None:
+    """Return up to when a stream was tried to be read, of the spans that end before a time."""
+    sql = "SELECT max(until) FROM coverage WHERE source = ? AND stream = ? AND state = ? AND until < ?"
+    end = to_text(before) if before else "A"  # behind every time
+    found = [db.execute(sql, (source, stream, state, end)).fetchone()[0] for state in (COMPLETE, PARTIAL, MISSING)]
+    return from_text(max(filter(None, found))) if any(found) else None
+
+
+def _work_out(db: Database, source: str, stream: str, start: datetime, last: datetime, newest: datetime) -> None:
+    """Judge the hours from one to another again."""
     rows = db.execute(
         """SELECT since, until, state, cause, reason, fetched FROM coverage
-        WHERE source = ? AND stream = ? AND until >= ? AND coalesce(since, until) < ? ORDER BY id""",
+        WHERE source = ? AND stream = ? AND state IN ('complete', 'partial', 'missing') AND until >= ?
+            AND coalesce(since, until) < ? ORDER BY id""",
         (source, stream, to_text(start), to_text(last + HOUR)),
     ).fetchall()
     spans = [_span(*row) for row in rows]
@@ -45,7 +65,8 @@ def note_hours(db: Database, source: str, stream: str, since: datetime | None, u
             number, span = coming.pop()
             touching[number] = span
         touching = {number: span for number, span in touching.items() if span.until > start}
-        hours.append((source, stream, to_text(start), *_judge([touching[n] for n in sorted(touching)], start)))
+        judged = _judge([touching[number] for number in sorted(touching)], start, newest)
+        hours.append((source, stream, to_text(start), *judged))
         start += HOUR
     db.conn.executemany(
         """INSERT OR REPLACE INTO coverage_hours (source, stream, hour, state, cause, reason)
@@ -91,9 +112,12 @@ def _span(since: str | None, until: str, state: str, cause: str | None, reason: 
     return _Span(from_text(since) if since else floor(end, HOUR), end, state, cause, reason, fetched)
 
 
-def _judge(spans: Sequence[_Span], start: datetime) -> tuple[str, str | None, str | None]:
-    """Judge one hour by the spans that touch it, up to where it was last tried to be read: state, cause, reason."""
-    end = min(max((span.until for span in spans), default=start), start + HOUR)
+def _judge(spans: Sequence[_Span], start: datetime, newest: datetime) -> tuple[str, str | None, str | None]:
+    """Judge one hour by the spans that touch it, up to `newest`, where the stream was last tried to be read.
+
+    Returns state, cause, reason.
+    """
+    end = min(max(newest, start), start + HOUR)
     reached, read = start, False
     for span in sorted(spans, key=lambda span: span.since):
         if span.state == COMPLETE:

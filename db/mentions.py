@@ -62,7 +62,7 @@ class Mentions:
             if row["gone_at"]:
                 brands = []
             elif not new:
-                edited |= self._update(mention, row)
+                edited |= self._update(mention, row, hides)
                 if self._has_match(mention_id):
                     brands = [brand for brand in brands if brand != NO_BRAND]
             matched = sum(
@@ -139,14 +139,15 @@ class Mentions:
         ).fetchone()
         return from_text_or_none(newest)
 
-    def to_check(self, source: str, since: datetime, before: datetime, limit: int) -> list[str]:
+    def to_check(self, source: str, since: datetime, before: datetime, limit: int, begins: str = "") -> list[str]:
         """Return the platform's ids of posts to ask about again: those asked about longest ago first.
 
-        They were posted since one time, and stored or asked about before another.
+        They were posted since one time, and stored or asked about before another; their ids begin as `begins`.
         """
         sql = """SELECT source_id FROM mentions WHERE source = ? AND created_at >= ? AND gone_at IS NULL
-            AND coalesce(checked_at, collected_at) < ? ORDER BY coalesce(checked_at, collected_at), id LIMIT ?"""
-        values = (source, to_text(since), to_text(before), limit)
+            AND coalesce(checked_at, collected_at) < ? AND substr(source_id, 1, ?) = ?
+            ORDER BY coalesce(checked_at, collected_at), id LIMIT ?"""
+        values = (source, to_text(since), to_text(before), len(begins), begins, limit)
         return [source_id for (source_id,) in self._db.execute(sql, values).fetchall()]
 
     def checked(self, source: str, source_ids: Sequence[str], at: datetime) -> None:
@@ -202,7 +203,7 @@ class Mentions:
         )
         return cursor.rowcount == 1
 
-    def _update(self, mention: Mention, row: Mapping[str, Any]) -> set[Cell]:
+    def _update(self, mention: Mention, row: Mapping[str, Any], hides: Callable[[Mention, str], bool]) -> set[Cell]:
         """Bring a known post up to date, unless what is known is as new; return where posts are to be judged anew."""
         read = to_text(mention.collected_at)
         if read < row["collected_at"]:  # in the same second, what comes later is newer
@@ -223,11 +224,17 @@ class Mentions:
             "UPDATE mentions SET text = ?, language = ?, collected_at = ?, grouped = 0 WHERE id = ?",
             (mention.text, mention.language, read, row["id"]),
         )
+        # Without a model, the score of the old text is in force no more, also where a person says something meanwhile.
         rows = self._db.execute(
-            """UPDATE matches SET state = 'pending' WHERE mention_id = ? AND reviewed = 0 AND state != 'pending'
-            RETURNING brand, source, created_at""",
+            """UPDATE matches SET state = 'pending', model = NULL
+            WHERE mention_id = ? AND reviewed = 0 AND state != 'pending' RETURNING brand, source, created_at""",
             (row["id"],),
         ).fetchall()
+        matches = self._db.execute("SELECT id, brand FROM matches WHERE mention_id = ?", (row["id"],)).fetchall()
+        self._db.conn.executemany(  # those that are counted now, a person has spoken of
+            "UPDATE matches SET hidden = ?1, about = CASE WHEN reviewed THEN about ELSE 1 - ?1 END WHERE id = ?2",
+            [(hides(mention, brand), match_id) for match_id, brand in matches],
+        )
         return {Cell.of(brand, source, from_text(created_at)) for brand, source, created_at in rows}
 
     def _match(self, mention_id: int, source: str, posted: str, brand: str, hidden: bool) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from sqlite_utils import Database
@@ -215,15 +215,20 @@ class Sources:
         self._db.execute(
             """INSERT INTO spending (source, month, reserved) VALUES (?, ?, ?)
             ON CONFLICT (source, month) DO UPDATE SET reserved = reserved + excluded.reserved""",
-            (source, month, int(amount / _MILLIONTH)),
+            (source, month, _millionths(amount)),
         )
 
     def settle(self, source: str, month: str, reserved: Decimal, actual: Decimal) -> None:
         """Replace a reservation by what the request cost."""
         self._db.execute(
             "UPDATE spending SET reserved = reserved - ?, settled = settled + ? WHERE source = ? AND month = ?",
-            (int(reserved / _MILLIONTH), int(actual / _MILLIONTH), source, month),
+            (_millionths(reserved), _millionths(actual), source, month),
         )
+
+
+def _millionths(amount: Decimal) -> int:
+    """Round up: what is left out of many small prices would add up to more than the budget."""
+    return int((amount / _MILLIONTH).to_integral_value(ROUND_CEILING))
 
 
 def _state(row: Mapping[str, Any]) -> SourceState:

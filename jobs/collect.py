@@ -87,6 +87,7 @@ class _Reading:
         self._brands = brands
         self._since = since
         self._now = now
+        self._gaps: list[Gap] = []
         self._meter = StoreMeter(store, source.name, source.monthly_budget, now, source.total_budget)
         self.added = Added()
         self.fetched = 0
@@ -103,8 +104,22 @@ class _Reading:
         except Exception as bug:
             self._fell_short(f"bug: {type(bug).__name__}", "bug")
             raise
+        *before, last = self._wholly_read()
         with self._store.transaction():
+            for since, until in before:
+                self._cover("complete", span=(since, until))
+            self._since = last[0]
             self._cover("complete")
+
+    def _wholly_read(self) -> list[tuple[datetime | None, datetime]]:
+        """Return the span of the run less its gaps, in order; the last part ends now."""
+        parts: list[tuple[datetime | None, datetime]] = []
+        start = self._since
+        for gap in sorted(self._gaps, key=lambda gap: gap.since or gap.until):
+            if start and gap.since and start < gap.since:
+                parts.append((start, gap.since))
+            start = max(start or gap.until, gap.until)
+        return [*parts, (start, self._now)]
 
     def _fell_short(self, reason: str, cause: str) -> None:
         with self._store.transaction():
@@ -116,24 +131,31 @@ class _Reading:
             self.added += keep(self._store, self._source, batch, self._brands, self._now)
             self._store.sources.move(self._source.name, self._stream, moved)
             if batch.gap:
-                self._cover("missing", batch.gap.reason, batch.gap.cause, batch.gap)
-                self._since = batch.gap.until  # what is read completely begins after it
+                self._cover("missing", batch.gap.reason, batch.gap.cause, (batch.gap.since, batch.gap.until))
+                self._gaps.append(batch.gap)
         self.fetched += batch.fetched
         return moved
 
-    def _cover(self, state: str, reason: str | None = None, cause: str | None = None, gap: Gap | None = None) -> None:
+    def _cover(
+        self,
+        state: str,
+        reason: str | None = None,
+        cause: str | None = None,
+        span: tuple[datetime | None, datetime] | None = None,
+    ) -> None:
+        """Write down the run as it went, or what became of a part of its span."""
         self._store.sources.cover(
             Coverage(
                 source=self._source.name,
                 stream=self._stream,
                 started_at=self._now,
-                since=gap.since if gap else self._since,
-                until=gap.until if gap else self._now,
+                since=span[0] if span else self._since,
+                until=span[1] if span else self._now,
                 state=state,
                 reason=reason,
-                fetched=0 if gap else self.fetched,
-                stored=0 if gap else self.added.stored,
-                cost=Decimal(0) if gap else self._meter.cost,
+                fetched=0 if span else self.fetched,
+                stored=0 if span else self.added.stored,
+                cost=Decimal(0) if span else self._meter.cost,
                 cause=cause,
             )
         )

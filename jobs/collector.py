@@ -60,7 +60,8 @@ class Historian(Protocol):
 class Checker(Protocol):
     """A collector that can tell which posts its platform no longer shows, or shows otherwise.
 
-    `platform` is the `source` of its mentions, `check_size` how many posts it can be asked about at once.
+    `platform` is the `source` of its mentions, `check_size` how many posts it can be asked about at once. Where it can
+    tell of some of them only, `check_prefix` is how their ids begin.
     """
 
     platform: str

@@ -16,8 +16,9 @@ WINDOW = timedelta(days=7)  # within which the same words are a copy: later they
 def group(store: Store, stopping: Callable[[], bool] = lambda: False) -> Outcome:
     """Look at every post that is new or was edited. Safe to run again, and to end at any moment."""
     looked, copies = 0, 0
-    while not stopping() and (posts := store.copies.ungrouped(BATCH)):
+    while not stopping() and store.copies.ungrouped(1):
         with store.transaction():
+            posts = store.copies.ungrouped(BATCH)  # what is read in it cannot be edited or erased before it is written
             originals = store.copies.originals([post.id for post in posts])
             for post in posts:
                 runs = runs_of(post.text)

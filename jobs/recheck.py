@@ -21,6 +21,7 @@ from models.brand import Brand, hiding, naming
 
 MOST = 10  # chunks of each source a turn
 DAY = timedelta(days=1)  # between two looks at the same post
+SECOND = timedelta(seconds=1)  # to which times are kept
 STREAM = "(recheck)"  # under which a question that takes the platform time is remembered
 
 
@@ -88,6 +89,7 @@ class _Turn:
         if not isinstance(checker, Checker) or state is None or state.paused:
             return
         question = _Question.at(self._store.sources.position(source.name, STREAM))
+        ids: Sequence[str] = ()
         not_before = max((at for at in (state.not_before, question.again_at) if at), default=None)
         if not_before and not_before > self._now:
             return
@@ -111,12 +113,20 @@ class _Turn:
             self._errors.append(f"{source.name}: {refusal}")
         except CollectorError as failure:
             self._errors.append(f"{source.name}: {failure}")
+            self._put_off(source, checker, question.ids or ids)
         except Exception as bug:
             self.bug = bug  # raised when the other sources have had their turn
 
     def _next(self, checker: Checker, age: timedelta) -> Sequence[str]:
         before = self._now - DAY
-        return self._store.mentions.to_check(checker.platform, self._now - age, before, checker.check_size)
+        begins = getattr(checker, "check_prefix", "")
+        return self._store.mentions.to_check(checker.platform, self._now - age, before, checker.check_size, begins)
+
+    def _put_off(self, source: Source, checker: Checker, ids: Sequence[str]) -> None:
+        """Let posts whose check failed wait behind all others: they may be what it fails at."""
+        with self._store.transaction():
+            self._store.mentions.checked(checker.platform, ids, self._now - DAY - SECOND)
+            self._store.sources.move(source.name, STREAM, _Question().position())
 
     def _meter(self, source: Source) -> Spare:
         return spare(self._store, source, self._sources, self._now)

@@ -173,18 +173,19 @@ class App:
             name=source.name,
             kind=source.kind,
             collector=collector,
-            fingerprint=_fingerprint(source),
+            fingerprint=_fingerprint(source, self.config.monthly_budget),
             monthly_budget=None if budget is None else Decimal(budget),
             total_budget=self.config.monthly_budget,
             price=source.collector_kind.price(source.options),
         )
 
 
-def _fingerprint(source: SourceConfig) -> str:
-    """Tell whether a source's options have changed, secrets included, without keeping any."""
+def _fingerprint(source: SourceConfig, shared: Decimal | None) -> str:
+    """Tell whether a source's options or the shared budget have changed, secrets included, without keeping any."""
     from pydantic import SecretStr
 
     options = source.options
     values = [] if options is None else sorted((name, getattr(options, name)) for name in type(options).model_fields)
     shown = [(n, v.get_secret_value() if isinstance(v, SecretStr) else str(v)) for n, v in values]
+    shown += [] if shared is None else [("(shared budget)", str(shared))]
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
@@ -43,7 +44,8 @@ def take_coverage(config: Config, store: Store, since: datetime, now: datetime) 
 def coverage_lines(coverage: Mapping[str, Any]) -> list[str]:
     """Write it for people: a line of signs for each day, and each span that was not read wholly, with its reason."""
     lines = [
-        f"Hours from {coverage['since']} to {coverage['until']}, UTC: # complete, ~ partial, . missing",
+        f"Hours from {coverage['since']} to {coverage['until']}, UTC: "
+        "# complete, ~ partial, . missing, blank: not known",
     ]
     for source in coverage["sources"]:
         month = source["this_month"]
@@ -51,7 +53,7 @@ def coverage_lines(coverage: Mapping[str, Any]) -> list[str]:
             "",
             f"{source['name']} ({source['kind']}): {source['complete']} complete, {source['partial']} partial, "
             f"{source['missing']} missing; this month {month['calls']} calls, {month['posts']} posts, "
-            f"{month['spent']} spent",
+            f"${Decimal(month['spent']):.2f} spent",
         ]
         if not source["hours"]:
             lines.append("  nothing was read yet")

@@ -25,6 +25,7 @@ from models.brand import Brand, naming
 from monitor.plugins import CollectorKind, Kinds
 
 DEADLINE = 45.0  # seconds that all sources have
+NEXT_RUN = "; the next run tries again"  # what collectors say, and what does not hold here
 CUT = "only the latest posts were asked for"
 
 
@@ -89,6 +90,7 @@ def _read(
         with Store(path) as store:
             outcome = collect(store, Source(kind.kind, kind.kind, _Latest(made, brand, limit, stop), ""), [brand], now)
         problem = outcome.error or outcome.note
+        problem = problem and problem.replace(NEXT_RUN, "")
         tell(Reading(kind.kind, problem, answered=problem is None or bool(outcome.counts.get("fetched"))))
     except SentimonError as error:
         tell(Reading(kind.kind, str(error), answered=False))

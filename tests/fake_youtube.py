@@ -112,6 +112,7 @@ class FakeYouTube:
         self.quota = 10_000  # units left of this day
         self.used = 0
         self.tokens_expired = False
+        self._made = 0
         self.strict_ids = False  # one id that is unknown refuses them all
         self.closing = threading.Event()
         self.lock = threading.Lock()
@@ -136,13 +137,15 @@ class FakeYouTube:
 
     def comment(self, text: str, *, at: datetime, video: str = VIDEO, **values: Any) -> str:
         with self.lock:
-            id = values.pop("id", None) or f"Ug{len(self.items):022d}AA"
+            self._made += 1  # an id is never given again, whatever is deleted
+            id = values.pop("id", None) or f"Ug{self._made:022d}AA"
             self.items[id] = Comment(id, video, text, at, **values)
         return id
 
     def reply(self, to: str, text: str, *, at: datetime, **values: Any) -> str:
         with self.lock:
-            id = f"{to}.{len(self.items):022d}"
+            self._made += 1
+            id = f"{to}.{self._made:022d}"
             self.items[id] = Comment(id, self.items[to].video, text, at, parent=to, **values)
         return id
 

@@ -513,6 +513,13 @@ class TestCommand:
         assert result.exit_code == 1
         assert result.stdout.splitlines()[-1].endswith("refused: the plan has no archive")
 
+    def test_an_end_that_lies_in_the_future_is_now(self, plugged: Path) -> None:
+        """What is still to be posted was not read, and the live runs go on where they stood."""
+        configure(plugged, past())
+        said(sentimon(*ASK, "--until", "2999-01-01"))
+        assert rows(plugged / "posts.db", "SELECT 1 FROM backfills WHERE until > '2998'") == []
+        assert rows(plugged / "posts.db", "SELECT 1 FROM coverage WHERE until > '2998'") == []
+
     @pytest.mark.parametrize(
         ("args", "told"),
         [

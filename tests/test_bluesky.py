@@ -379,6 +379,13 @@ def test_a_time_that_cannot_be_is_replaced_by_when_the_post_was_seen(
     assert datetime.fromisoformat(found) == posted
 
 
+def test_a_post_without_a_time_counts_from_when_it_was_seen_and_stops_no_stream(stream: Rig) -> None:
+    stream.fake.post("acme", T0 + SECOND, createdAt=None)
+    live(stream)
+    ((found,),) = rows(stream.path, "SELECT created_at FROM mentions")
+    assert datetime.fromisoformat(found) == T0 + SECOND
+
+
 def test_the_last_hours_of_the_stream_can_be_read_again(stream: Rig) -> None:
     for hours in (5, 3, 1):
         stream.fake.post(f"acme {hours}", T0 - hours * HOUR)

@@ -59,6 +59,17 @@ def test_a_run_leaves_what_it_is_to_keep_for_others(store: Store) -> None:
         meter.reserve(4 * CENT)
 
 
+def test_prices_below_what_is_counted_in_do_not_add_up_to_more_than_the_budget(store: Store) -> None:
+    price, budget, spent = Decimal("0.0000019"), Decimal("0.00001"), Decimal(0)
+    meter = StoreMeter(store, "a", budget, NOW)
+    with pytest.raises(BudgetSpent):  # noqa: PT012 - the last of many
+        for _ in range(20):
+            meter.reserve(price)
+            meter.settle(price)
+            spent += price
+    assert budget / 2 < spent <= budget
+
+
 def test_a_ration_is_kept_over_restarts_and_ends_with_its_period(store: Store) -> None:
     midnight = NOW + timedelta(hours=12)
     StoreMeter(store, "a", None, NOW).use(70, 100, "2026-11-20", midnight)
@@ -100,3 +111,14 @@ def test_status_shows_how_each_hour_was_read_and_what_was_metered(tmp_path: Path
     (source,) = told("status", "--coverage", "--config", path)["sources"]
     assert [hour["state"] for hour in source["hours"]] == ["complete"]
     assert source["not_complete"] == []
+
+
+def test_a_higher_shared_budget_ends_the_wait_for_the_next_month(tmp_path: Path) -> None:
+    """A source whose fingerprint is another one is tried again at once."""
+
+    def fingerprint(amount: int) -> str:
+        text = f"monthly_budget = {amount}\n{TWO_SOURCES}"
+        settings = load_text(text, tmp_path / "sentimon.toml", plugins.load(False), {})
+        return next(source.fingerprint for _, source in App(settings).sources if source.kind == "x")
+
+    assert fingerprint(5) == fingerprint(5) != fingerprint(9)

@@ -84,7 +84,7 @@ def test_check_says_which_secret_is_missing_and_never_shows_one(folder: Path, mo
     monkeypatch.delenv("MY_X_TOKEN", raising=False)
     lacking = sentimon("check")
     assert lacking.exit_code == 1
-    assert "WRONG source x (x, every 300 s): missing bearer_token: environment variable MY_X_TOKEN" in lacking.stdout
+    assert "WRONG source x (x, every 5m): missing bearer_token: environment variable MY_X_TOKEN" in lacking.stdout
     monkeypatch.setenv("MY_X_TOKEN", secret)
     complete = said(sentimon("check"))
     assert "      bearer_token: set" in complete.splitlines()

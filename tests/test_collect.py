@@ -439,3 +439,14 @@ def test_a_source_that_slept_for_ten_days_writes_down_what_x_no_longer_shows(
     assert gap.until is not None
     assert gap.until - clock.now < -6 * DAY
     assert set(ids(store)) > posted
+
+
+def test_what_was_read_before_and_between_gaps_is_complete(store: Store) -> None:
+    """Read from the newest to the oldest, the later gap comes first."""
+    collect(store, source(Script({"all": [batch(cursor="1")]})), ACME, NOW)
+    gaps = [Gap(NOW + hour * HOUR, NOW + hour * HOUR + MINUTE, "a burst") for hour in (6, 3)]
+    reading = [batch(mention(1), gap=gaps[0]), batch(cursor="2", gap=gaps[1])]
+    collect(store, source(Script({"all": reading})), ACME, NOW + 8 * HOUR)
+    hours = store.sources.hours("x-main", NOW, NOW + 8 * HOUR, NOW + 8 * HOUR)
+    assert [hour.state for hour in hours] == ["partial" if number in (3, 6) else "complete" for number in range(8)]
+    assert store.sources.covered_until("x-main") == {"all": NOW + 8 * HOUR}

@@ -115,3 +115,21 @@ def test_the_hours_lie_in_a_table_that_others_can_read(store: Store) -> None:
     cover(store, T0 + 5 * MINUTE, T0 + HOUR + MINUTE, "missing", "budget")
     rows = store._db.execute("SELECT hour, state, cause FROM coverage_hours ORDER BY hour").fetchall()
     assert rows == [("2026-11-20T12:00:00Z", "partial", "budget"), ("2026-11-20T13:00:00Z", "missing", "budget")]
+
+
+def test_an_hour_of_which_a_past_reading_brought_the_first_minutes_is_not_complete(store: Store) -> None:
+    cover(store, None, T0)
+    cover(store, T0 - 5 * HOUR, T0 - 2 * HOUR + 10 * MINUTE)
+    assert hours(store, T0)[-2:] == [(9, "complete", None), (10, "partial", None)]
+
+
+def test_nothing_is_said_of_the_hour_that_begins_where_a_past_reading_ended(store: Store) -> None:
+    cover(store, None, T0)
+    cover(store, T0 - 5 * HOUR, T0 - 2 * HOUR)
+    assert hours(store, T0) == [(hour, "complete", None) for hour in (7, 8, 9)]
+
+
+def test_a_past_that_was_read_first_is_judged_by_whole_hours_once_live_runs_begin(store: Store) -> None:
+    cover(store, T0 - 5 * HOUR, T0 - 2 * HOUR + 10 * MINUTE)
+    cover(store, None, T0)
+    assert hours(store, T0 + MINUTE)[-2:] == [(10, "partial", None), (12, "complete", None)]

@@ -161,3 +161,24 @@ def test_a_hidden_match_is_stored_and_counted_nowhere_until_a_person_says_so(sto
     with store.transaction():
         store.verdicts.give([Verdict(match.id, "eve", T0, {}, about=True)])
     assert counted(store) == [(1, 0)]
+
+
+def test_a_score_of_the_old_text_comes_not_back_with_what_a_person_says_meanwhile(store: Store) -> None:
+    add(store, FIRST)
+    score(store)
+    add(store, replace(FIRST, text="acme is good now", collected_at=LATER))
+    with store.transaction():
+        store.verdicts.give([Verdict(1, "eve", LATER, {"stage": "use"})])
+    assert (store.mentions.pending_count(), counted(store)) == (1, [])
+
+
+def test_an_edit_hides_a_post_and_shows_it_again(store: Store) -> None:
+    add(store, FIRST)
+    score(store)
+    for text, shown in (("acme spam", 0), ("acme again", 1)):
+        post = replace(FIRST, text=text, collected_at=LATER)
+        with store.transaction():
+            store.mentions.add([(post, ["Acme"])], lambda mention, brand: "spam" in mention.text)
+        score(store)
+        assert counted(store) == [(1, 0)] * shown
+        assert store._db.execute("SELECT hidden, about FROM matches").fetchall() == [(1 - shown, shown)]

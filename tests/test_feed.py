@@ -321,9 +321,7 @@ def test_a_query_that_a_search_cannot_express_is_refused_and_needs_none_where_on
 
 def test_what_is_asked_is_explained() -> None:
     options = FeedOptions(search=["https://example.org/?q={query}"])
-    assert explain(options, [ACME]) == [
-        "search:Acme:https://example.org/?q={query}: https://example.org/?q=acme%20OR%20%22acme%20corp%22"
-    ]
+    assert explain(options, [ACME]) == ["search:Acme: https://example.org/?q=acme%20OR%20%22acme%20corp%22"]
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from db.copies import Text
 from db.filters import Filter
 from db.records import Answer, Mention, Score
 from db.store import Store
@@ -135,3 +136,43 @@ def test_bands_are_the_same_in_every_process() -> None:
 
 
 FIRST_BANDS = [-5618880498547057374, 1346710045591131743]
+
+
+def test_of_a_campaign_a_few_are_looked_at_and_all_name_the_first(store: Store) -> None:
+    add(store, *(post(number, f"{CAMPAIGN} {number % 3 or ''}") for number in range(100)))
+    group(store)
+    assert copies(store) == {str(number): "0" for number in range(1, 100)}
+    bands = bands_of(runs_of(CAMPAIGN))
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    store._db.conn.set_progress_handler(count, 10)
+    assert len(store.copies.alike(bands, T0 - DAY, T0 + DAY)) == 20
+    store._db.conn.set_progress_handler(None, 0)
+    few, steps = steps, 0
+    add(store, *(post(number) for number in range(100, 1100)))
+    group(store)
+    store._db.conn.set_progress_handler(count, 10)
+    assert len(store.copies.alike(bands, T0 - DAY, T0 + DAY)) == 20
+    assert steps < 2 * few
+
+
+def test_a_post_that_is_erased_before_it_was_looked_at_leaves_no_bands(store: Store) -> None:
+    """Between the look whether there is anything to do and the transaction, another process may erase."""
+    add(store, post(1))
+
+    ungrouped = store.copies.ungrouped
+
+    def then_erased(limit: int) -> list[Text]:
+        found = ungrouped(limit)
+        if not store._db.conn.in_transaction:
+            with Store(store.path) as other, other.transaction():
+                other.forgotten.erase_named("x", ["1"], T0, "deleted")
+        return found
+
+    store.copies.ungrouped = then_erased  # type: ignore[method-assign]
+    group(store)
+    assert store._db.execute("SELECT count(*) FROM shingles").fetchone() == (0,)

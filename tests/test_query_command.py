@@ -361,7 +361,7 @@ def test_the_command_applies_the_configuration_and_tells_what_it_did(folder: Pat
     }
     assert rows(folder / "posts.db", "SELECT count(*) FROM matches WHERE brand = 'Bolt'") == [(0,)]
     shown = said(sentimon("query", "apply", "--dry-run"))
-    assert "3 stored posts, if it were done" in shown
+    assert "3 stored posts: what would be done" in shown
     assert "wait for a score" not in shown
     shown = said(sentimon("query", "apply"))
     assert [line.split()[-4:] for line in shown.splitlines() if "posts in all" in line] == [["1", "1", "0", "0"]]

@@ -164,6 +164,14 @@ def test_a_source_that_is_told_not_to_asks_nothing(store: Store) -> None:
     assert platform.asked == []
 
 
+def test_a_source_asks_only_about_posts_that_it_can_tell_of(store: Store) -> None:
+    keep(store, *(mention(f"https://{host}/1") for host in ("a.example", "b.example")))
+    one, other = Shows(), Shows()
+    one.check_prefix, other.check_prefix = "https://a.example/", "https://b.example/"  # type: ignore[attr-defined]
+    turn(store, one, other)
+    assert (one.ids, other.ids) == ([["https://a.example/1"]], [["https://b.example/1"]])
+
+
 def test_two_sources_of_a_platform_ask_about_a_post_once(store: Store) -> None:
     keep(store, mention(1))
     platform = Shows()
@@ -235,6 +243,24 @@ class TestTrouble:
         assert turn(store, platform).error == "x-main: no answer"
         assert texts(store) == {"1": "acme is fine"}
         assert turn(store, platform).counts["checked"] == 1
+
+    def test_posts_that_it_always_fails_at_hold_up_no_others(self, store: Store) -> None:
+        keep(store, *(mention(number) for number in range(1, 8)))
+        platform = Shows(check_size=1, faults=[SourceUnavailable("odd"), None, None, SourceUnavailable("odd")])
+        for _ in range(2):
+            turn(store, platform, most=3)
+        assert platform.ids == [["1"], ["2"], ["3"], ["4"]]
+        platform.faults = []
+        turn(store, platform, most=9)
+        assert [ids for ids in platform.ids if ids in (["1"], ["4"])] == [["1"], ["4"], ["1"], ["4"]]
+
+    def test_a_job_of_the_platform_that_fails_is_begun_anew(self, store: Store) -> None:
+        keep(store, mention(1))
+        platform = Shows(later=[Checked(resume="job 1")], faults=[None, SourceUnavailable("no such job")])
+        turn(store, platform)
+        assert turn(store, platform).error == "x-main: no such job"
+        assert turn(store, platform).counts["checked"] == 1
+        assert [resume for _, resume in platform.asked] == [None, "job 1", None]
 
     def test_a_paused_or_waiting_source_is_left_alone(self, store: Store) -> None:
         keep(store, mention(1))

@@ -101,7 +101,8 @@ def test_what_the_sources_have_on_a_name_is_judged_and_shown(install: Install, f
 
 def test_programs_get_the_same_as_json(install: Install, folder: Path) -> None:
     news = posts("news", "Acme is awful", "12345 acme perhaps", at=NOW)
-    install(kind("news", last(*news)), kind("shut", SourceUnavailable("shut does not answer")))
+    shut = SourceUnavailable("shut does not answer; the next run tries again")
+    install(kind("news", last(*news)), kind("shut", shut))
     found = told("try", "Acme", "--query", "acme*")
     assert (found["brand"], found["query"], found["kept"]) == ("Acme", "acme*", None)
     assert found["sources"] == [
@@ -184,6 +185,7 @@ def test_it_fails_only_where_nothing_could_be_read_at_all(install: Install, fold
     result = sentimon("try", "Acme", "--keep", "kept.db")
     assert result.exit_code == 1
     assert "Not read: shut: shut does not answer" in result.stdout
+    assert "No source could be read: is this machine connected to the internet?" in result.stdout
     assert left_behind(folder) == []
 
     install(kind("shut", SourceUnavailable("shut does not answer")), kind("news", last(*posts("news", "bolt"))))

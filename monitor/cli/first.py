@@ -179,6 +179,8 @@ def _tell(taken: dict[str, Any], now: datetime) -> None:
     if not taken["sources"]:
         if taken["read"]:
             click.echo(f"Nothing found on {', '.join(taken['read'])}; try other words with --query.")
+        else:
+            click.echo("No source could be read: is this machine connected to the internet? Then try again later.")
         return
     _tell_feelings(taken)
     for title, posts in (("Most negative", taken["most_negative"]), ("Most positive", taken["most_positive"])):

@@ -78,8 +78,10 @@ def backfill(
     """
     app = open_app(config_path, strict=True)
     now = from_text(to_text(utc_now()))
-    if since >= (until or now):
-        raise click.UsageError("--since must be before --until" if until else "--since must lie in the past")
+    if since >= min(until or now, now):
+        raise click.UsageError(
+            "--since must be before --until" if until and until < now else "--since must lie in the past"
+        )
     sources = _chosen(app.make_sources(), only)
     with app.store() as store:
         brand = settle(Filter(brands=(brand_name,)), app, store).brands[0]
@@ -140,7 +142,7 @@ def plan_of(
         return
     for stream in streams_of(source.collector, brand, brands):
         own = brand in (stream, stream.partition(":")[2])
-        end = until or (own and store.sources.first_read(source.name, stream)) or now
+        end = min(until or (own and store.sources.first_read(source.name, stream)) or now, now)
         oldest, hindrance = historian.oldest(stream, now), None
         if end <= since:
             hindrance = f"collected since {output.utc(end)} UTC; --until asks for later posts"

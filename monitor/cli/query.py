@@ -190,7 +190,7 @@ def _tell_rematched(done: "Rematched", dry_run: bool) -> None:
     columns = ["gained", "hidden", "shown again", "no longer match, kept"]
     tallies = [*done.brands.items(), ("posts in all", done.changed)]
     rows = [[name, tally.gained, tally.hidden, tally.shown, tally.kept] for name, tally in tallies]
-    title = f"{done.posts:,} stored posts" + (", if it were done" if dry_run else "")
+    title = f"{done.posts:,} stored posts" + (": what would be done" if dry_run else "")
     output.print_table(title, ["brand", *columns], rows, right=columns)
 
 

@@ -1,5 +1,6 @@
 """Setting up: init, check and plugins."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -7,6 +8,7 @@ import click
 from db.errors import InputError, SentimonError
 from monitor import config, plugins
 from monitor.cli.options import open_app, with_config
+from monitor.sections import SECONDS
 
 
 @click.command()
@@ -44,7 +46,7 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
             [f"query: {brand.query}", *hidden, *accounts],
         )
     for source in settings.sources:
-        every = f"every {int(source.every.total_seconds())} s"
+        how = "" if source.collector_kind.pushed else f", every {_span(source.every)}"
         problem, lines = "; ".join(f"missing {what}" for what in source.missing) or None, list[str]()
         if source.preview is not None:
             try:
@@ -52,7 +54,7 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
             except InputError as error:
                 problem = f"{problem}; {error}" if problem else str(error)
         lines = [*_shown(source.options), *lines]
-        report(f"source {source.name} ({source.kind}, {every})", lines, problem)
+        report(f"source {source.name} ({source.kind}{how})", lines, problem)
     for channel in settings.channels:
         problem = "; ".join(f"missing {what}" for what in channel.missing) or None
         if channel.options is not None:
@@ -77,6 +79,13 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
         click.echo("      no channels: alerts are listed by `sentimon alerts`, nobody is told")
     if wrong:
         ctx.exit(1)
+
+
+def _span(span: timedelta) -> str:
+    """Write a span as the file does, in its largest unit that leaves no rest."""
+    seconds = int(span.total_seconds())
+    unit = next(unit for unit in reversed(SECONDS) if seconds % SECONDS[unit] == 0)
+    return f"{seconds // SECONDS[unit]}{unit}"
 
 
 def _shown(options: object) -> list[str]:

@@ -40,8 +40,8 @@ def is_post(uri: str) -> bool:
 def _or_none(value: object, read: ValidatorFunctionWrapHandler) -> datetime | None:
     """A time that cannot be read is unknown: programs of all kinds write records."""
     try:
-        time: datetime = read(value)
-        return time.astimezone(UTC)
+        time: datetime | None = read(value)
+        return time and time.astimezone(UTC)  # null is no time either
     except (ValidationError, OverflowError):
         return None
 

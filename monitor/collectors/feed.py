@@ -174,12 +174,16 @@ def _shown(url: str) -> str:
     return f"{parts.hostname}{parts.path}"[:100]
 
 
+def _search(brand: Brand, template: str) -> str:
+    return f"search:{brand.name}:{template}"
+
+
 def _feeds(options: FeedOptions, brands: Sequence[Brand]) -> dict[str, str]:
     feeds = {url: url for url in options.urls}
     for template in options.search:
         for brand in brands:
             words = quote(feed_query(brand.query), safe="")
-            feeds[f"search:{brand.name}:{template}"] = template.replace("{query}", words)
+            feeds[_search(brand, template)] = template.replace("{query}", words)
     return feeds
 
 
@@ -188,8 +192,11 @@ def build(options: FeedOptions, brands: Sequence[Brand]) -> Collector:
 
 
 def explain(options: FeedOptions, brands: Sequence[Brand]) -> Sequence[str]:
+    feeds = _feeds(options, brands)
+    brand_of = {_search(brand, template): brand.name for template in options.search for brand in brands}
     return [
-        f"{stream}: {url}" if stream != url else f"{url}: all of it" for stream, url in _feeds(options, brands).items()
+        f"search:{brand_of[stream]}: {url}" if stream in brand_of else f"{url}: all of it"
+        for stream, url in feeds.items()
     ]
 
 

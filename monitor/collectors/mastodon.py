@@ -88,6 +88,7 @@ class MastodonCollector:
         self._options = options
         self._host = urlsplit(options.instance).netloc
         self._limits = Limits()
+        self.check_prefix = f"{options.instance}/"
         asked = (tag for brand in brands for tag in hashtags(brand.query.root))
         self._tags = [f"tag:{tag}" for tag in dict.fromkeys([*options.hashtags, *asked])]
         self._searches = {f"search:{brand.name}": mastodon_queries(brand.query) for brand in brands if options.search}
@@ -211,7 +212,10 @@ class MastodonCollector:
                 if own is None:
                     continue
                 post = api.status(own)
-                found = [] if post is None else self._mentions(items_of([post], False, self._host), now)
+                try:
+                    found = [] if post is None else self._mentions(items_of([post], False, self._host), now)
+                except SourceUnavailable:  # an odd post: nothing is known of it, and the others are not its fault
+                    continue
                 seen += [mention for mention in found if mention.source_id == uri]
                 if not found:  # deleted, or no longer for everybody
                     gone.append(uri)

@@ -276,7 +276,7 @@ class RedditCollector:
             if isinstance(cause, _Exhausted):
                 return RateLimited("Reddit allows no further request now", self._wait(now))
             return SourceUnavailable(
-                f"Reddit did not answer for {where} ({type(cause).__name__}); the next run retries"
+                f"Reddit did not answer for {where} ({type(cause).__name__}); the next run tries again"
             )
         if status == 429:
             return RateLimited("Reddit asks to wait (429)", self._wait(now))

@@ -96,7 +96,7 @@ def build(options: WebhookOptions, brands: Sequence[Brand]) -> Collector:
 
 
 def explain(options: WebhookOptions, brands: Sequence[Brand]) -> Sequence[str]:
-    return ("takes posts at /in/NAME of the pages' address (its own name), matched here",)
+    return ("posts are brought to /in/NAME of the pages, NAME being that of the source, and matched here",)
 
 
 @hookimpl

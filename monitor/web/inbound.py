@@ -87,7 +87,10 @@ def _admitted(inboxes: Mapping[str, Inbox], name: str, request: Request) -> Inbo
         raise _Refused(404, "no webhook has this name; it is the name of a source of kind webhook whose token is set")
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not inbox.admits(token.strip()):
-        raise _Refused(401, "the header Authorization must be: Bearer, a space and the source's token")
+        raise _Refused(
+            401,
+            "the token is missing or wrong: the header Authorization must be Bearer, a space and the source's token",
+        )
     if not inbox.takes(request.headers.get("content-type", "")):
         raise _Refused(
             415, "Content-Type must be application/json, application/x-ndjson (an object a line) or text/csv, in UTF-8"
@@ -99,7 +102,7 @@ def _admitted(inboxes: Mapping[str, Inbox], name: str, request: Request) -> Inbo
 
 async def _body(request: Request) -> bytes:
     """Read the body, and never more than is taken."""
-    too_large = _Refused(413, f"the body is larger than {LARGEST // 1_000_000} MB: bring the posts in several")
+    too_large = _Refused(413, f"the body is larger than {LARGEST // 1_000_000} MB: bring the posts in several requests")
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > LARGEST:
         raise too_large
