@@ -109,12 +109,27 @@ class Forgotten:
         return self.erase([post_id for (post_id,) in rows], at, reason)
 
     def forget(self, source: str, author: str, at: datetime) -> Receipt:
-        """Erase all posts of a person on a source, and store none of them again."""
+        """Erase all posts of a person on a source, also where others passed them on, and store none of them again.
+
+        On some platforms a post's id or address names its author: it goes too, and so do others' references to it.
+        """
         sql = "SELECT id, author FROM mentions WHERE source = ? AND author IS NOT NULL"
-        ids = [post for post, name in self._db.execute(sql, (source,)) if _folded(name) == _folded(author)]
+        own = [post for post, name in self._db.execute(sql, (source,)) if _folded(name) == _folded(author)]
+        named = f"(SELECT source_id FROM mentions WHERE id IN (SELECT value FROM json_each('{own}')))"
+        passed_on = self._db.execute(
+            f"SELECT id FROM mentions WHERE source = ? AND repost_of IN {named}", (source,)
+        ).fetchall()
+        ids = [*own, *(post for (post,) in passed_on)]
         marks = f"SELECT count(*) FROM versions WHERE mention_id IN (SELECT value FROM json_each('{ids}'))"
         versions = int(self._db.execute(marks).fetchone()[0])
+        for column in ("repost_of", "in_reply_to"):
+            self._db.execute(f"UPDATE mentions SET {column} = NULL WHERE source = ? AND {column} IN {named}", (source,))
         posts = self.erase(ids, at, "forgotten")
+        self._db.execute(
+            "UPDATE mentions SET source_id = 'forgotten-' || id WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(own),),
+        )
+        self._db.execute("DELETE FROM cursors WHERE stream = '(recheck)'")  # which names posts; it begins anew
         self._db.execute(
             """INSERT INTO forgotten (source, author, at, posts) VALUES (?, ?, ?, ?)
             ON CONFLICT (source, author) DO UPDATE SET at = excluded.at, posts = posts + excluded.posts""",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from db.filters import Filter
-from db.records import Answer, Mention, Reach, Score, Verdict
+from db.records import Answer, Mention, Position, Reach, Score, Verdict
 from db.store import Store
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -131,10 +131,29 @@ def test_a_person_who_is_forgotten_is_removed_and_not_stored_again(store: Store)
     assert (receipt.posts, receipt.versions) == (2, 0)
     add(store, replace(FIRST, source_id="4"), replace(FIRST, source="reddit", source_id="5"))
     found = {m.mention.source_id: m.mention.author for m in store.mentions.every(Filter())}
-    assert found == {"1": None, "2": None, "3": "bob", "5": "ann"}
+    assert found == {"forgotten-1": None, "forgotten-2": None, "3": "bob", "5": "ann"}
     kept = store._db.execute("SELECT author FROM forgotten").fetchall()
     assert kept == [(receipt.author_hash,)]
     assert "ann" not in receipt.author_hash
+
+
+def test_a_forgotten_persons_name_goes_from_ids_references_and_what_others_passed_on(store: Store) -> None:
+    uri = "https://m.example/users/ann/statuses/1"
+    by = replace(FIRST, author="bob")
+    add(
+        store,
+        replace(FIRST, source_id=uri),
+        replace(by, source_id="2", repost_of=uri),
+        replace(by, source_id="3", text="no, acme is good", in_reply_to=uri),
+    )
+    with store.transaction():
+        store.sources.configured("x", "x", "1")
+        store.sources.move("x", "(recheck)", Position(f'{{"ids": ["{uri}"]}}'))
+        assert store.forgotten.forget("x", "ann", LATER).posts == 2
+    kept = "\n".join(store._db.conn.iterdump())
+    assert "users/ann" not in kept
+    assert "acme is bad" not in kept
+    assert [m.mention.text for m in store.mentions.every(Filter())] == ["", "", "no, acme is good"]
 
 
 def test_a_forgotten_person_is_known_after_a_restart(store: Store) -> None:

@@ -52,8 +52,9 @@ def test_all_posts_of_a_person_lose_text_and_author_and_stay_counted(store: Stor
     judge(store)
     counted = kept_counts(store.path)
     assert forget("--author", "ANN") == {"reddit": (1, 0), "x": (1, 1)}
-    found = rows(store.path, "SELECT source_id, author, text, gone_reason FROM mentions ORDER BY source_id")
-    assert found == [("1", None, "", "forgotten"), ("2", None, "", "forgotten"), ("3", "someone", "acme is fine", None)]
+    found = rows(store.path, "SELECT source_id, author, text, gone_reason FROM mentions ORDER BY id")
+    gone = [(f"forgotten-{number}", None, "", "forgotten") for number in (1, 2)]
+    assert found == [*gone, ("3", "someone", "acme is fine", None)]
     assert rows(store.path, "SELECT count(*) FROM versions") == [(0,)]
     assert kept_counts(store.path) == counted == recounted(store.path)
     assert store.mentions.find("awful", Filter(), 9) == []
