@@ -96,6 +96,7 @@ class Recipe(_Section):
     about: dict[str, About] = {}
     held_out: HeldOut = HeldOut()
     phases: list[Phase] = Field(min_length=1)
+    mean: float | None = Field(None, gt=0, lt=1)  # of the last two phases' weights: the share of the first of them
     calibration: list[Set] = []  # what is calibrated on; where a set has a `hold_out`, on that share of it
 
     @field_validator("phases")
@@ -103,9 +104,17 @@ class Recipe(_Section):
     def _by_name(cls, phases: list[Phase]) -> list[Phase]:
         if len({phase.name for phase in phases}) < len(phases):
             raise ValueError("two phases have the same name")
+        if any(phase.name == "mean" for phase in phases):
+            raise ValueError("no phase can be called mean: the folder is taken")
         if bare := [phase.name for phase in phases if not phase.sets]:
             raise ValueError(f"phase {bare[0]} has no sets to learn from")
         return phases
+
+    @model_validator(mode="after")
+    def _of_two(self) -> "Recipe":
+        if self.mean is not None and len(self.phases) < 2:
+            raise ValueError("mean is of two phases, and there is one")
+        return self
 
     _home: Path = PrivateAttr(default=Path())  # the folder of the recipe
 

@@ -159,6 +159,9 @@ GOOD = '[[phases]]\nname = "one"\nsets = [{ file = "a.jsonl" }]\n'
         (GOOD + "learningrate = 1", "phases.0.learningrate: "),
         (GOOD.replace('{ file = "a.jsonl" }', "{ share = 0.5 }"), "phases.0.sets.0.file: Field required"),
         (GOOD.replace('"a.jsonl"', '"a.jsonl", share = 2'), "phases.0.sets.0.share: "),
+        (GOOD.replace('"a.jsonl"', '"a.jsonl", first = 0'), "phases.0.sets.0.first: "),
+        ("mean = 0.5\n" + GOOD, ": Value error, mean is of two phases"),
+        (GOOD.replace("one", "mean"), "phases: Value error, no phase can be called mean"),
         (GOOD + '[held_out]\nfiles = "a.jsonl"', "held_out.files: "),
         (GOOD + '[held_out]\nbrands = ["acme"]', "held_out: Value error, file and brands go together"),
     ],
@@ -217,6 +220,11 @@ def test_labels_without_texts_that_cannot_be_used_are_named(content: str | None,
         (data / "labels.csv").write_text(content)
     with pytest.raises(InputError, match=says):
         shown(data, phase({"file": "labels.csv", "without_text": True}))
+
+
+def test_only_the_head_of_a_file_is_shown_where_the_recipe_says_so(data: Path) -> None:
+    found = shown(data, phase({"file": "target.jsonl", "first": 2}))
+    assert [post.text for post in found] == ["apple is fine", "pears are bad"]
 
 
 def test_a_set_whose_file_is_missing_is_named(data: Path) -> None:

@@ -138,6 +138,22 @@ def two_phases() -> Recipe:
     return Recipe.model_validate({"phases": [{"name": "general", **one}, {"name": "journey", **one}]})
 
 
+def test_a_recipe_can_ask_for_the_mean_of_its_last_two_phases(encoder: Path, tmp_path: Path) -> None:
+    write_posts(tmp_path)
+    recipe = two_phases().model_copy(update={"mean": 0.25})
+
+    folder = follow(recipe, tmp_path, encoder, tmp_path / "out")
+
+    assert folder == tmp_path / "out" / "mean"
+    general, journey, mean = (
+        load_file(tmp_path / "out" / name / "model.safetensors")["heads.sentiment.weight"].float()
+        for name in ("general", "journey", "mean")
+    )
+    assert torch.allclose(mean, 0.25 * general + 0.75 * journey, atol=2e-3)
+    assert not torch.allclose(general, journey, atol=2e-3)
+    assert labels(folder, "good day", "bad day") == ["positive", "negative"]
+
+
 def test_each_phase_begins_where_the_last_one_ended_and_is_not_done_twice(
     encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
