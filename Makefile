@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey card clean
+.PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey soak card clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ bench-target: $(DEVELOP) ## Measure what it brings to know the target (needs lab
 
 bench-journey: $(DEVELOP) ## Cross-validate the journey's questions by source (needs ARGS="--data FOLDER --start MODEL")
 	$(BIN)/python -m benchmarks.journey $(ARGS)
+
+soak: $(DEVELOP) ## Run 200 simulated hours against counterfeit platforms with every fault (ARGS="--hours 48 --seed 2")
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 card: $(DEVELOP) ## Measure the bundled model and write its card (ARGS="--folds FOLDER", or "--only-write")
 	$(BIN)/python -m benchmarks.card $(ARGS)

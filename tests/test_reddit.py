@@ -158,6 +158,13 @@ def test_a_check_that_fails_says_nothing_of_deletions(reddit: FakeReddit) -> Non
         collector(reddit).check([kept], None, NoBudget(), NOW)
 
 
+def test_a_post_that_cannot_be_read_is_not_taken_for_deleted(reddit: FakeReddit) -> None:
+    kept = reddit.comment("acme", "t3_1", at=NOW)
+    odd = reddit.comment("acme", "t3_1", at=NOW, more={"created_utc": None})
+    checked = collector(reddit).check([kept, odd, "t1_unknown"], None, NoBudget(), NOW)
+    assert (checked.gone, [post.source_id for post in checked.seen]) == (["t1_unknown"], [kept])
+
+
 def test_what_was_deleted_or_removed_is_left_out_but_counted(reddit: FakeReddit) -> None:
     reddit.submit("Acme one", "[removed]", at=minutes_ago(1))
     reddit.submit("Acme two", "text", at=minutes_ago(2), more={"removed_by_category": "moderator"})

@@ -637,7 +637,7 @@ def test_a_comment_that_cannot_be_read_is_not_taken_for_deleted(youtube: FakeYou
     assert (told.gone, [each.source_id for each in told.seen]) == ([], [good])
 
 
-@pytest.mark.parametrize("fault", ["503", "html", "json"])
+@pytest.mark.parametrize("fault", ["503", "html", "json", "empty"])
 def test_a_check_without_an_answer_takes_nothing_for_deleted(youtube: FakeYouTube, fault: str) -> None:
     id = youtube.comment("acme", at=ago(1))
     youtube.faults.append(fault)

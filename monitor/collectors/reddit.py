@@ -119,6 +119,11 @@ class _Page(BaseModel):
             log.warning("Reddit: a post is left out, it cannot be read: %s", fields)
         return posts
 
+    def names(self) -> set[str]:
+        """The names of all that was sent, of posts that cannot be read too."""
+        found = (child.get("data") for child in self.children if isinstance(child, dict))
+        return {str(data.get("name")) for data in found if isinstance(data, dict)}
+
 
 class _Answer(BaseModel):
     data: _Page
@@ -170,9 +175,11 @@ class RedditCollector:
 
     def check(self, ids: Sequence[str], resume: str | None, meter: Meter, now: datetime) -> Checked:
         """Ask for posts by name, a hundred at once; Reddit leaves out what it no longer knows."""
-        posts, _ = self._page("api/info", {"id": ",".join(ids), "limit": PAGE}, now)
+        posts, page = self._page("api/info", {"id": ",".join(ids), "limit": PAGE}, now)
         seen = {post.name: mention for post in posts if (mention := _mention(post, now))}
-        return Checked(gone=[name for name in ids if name not in seen], seen=list(seen.values()))
+        unread = page.names() - {post.name for post in posts}  # there, but not to be read: neither gone nor seen
+        gone = [name for name in ids if name not in seen and name not in unread]
+        return Checked(gone=gone, seen=list(seen.values()))
 
     def collect(self, stream: str, position: Position, meter: Meter, now: datetime) -> Iterator[Batch]:
         """Page from the newest post back to the cursor and a little further."""
@@ -182,7 +189,8 @@ class RedditCollector:
         newest, oldest, seen = cursor, None, 0
         asked_after: set[str] = set()
         while True:
-            posts, after = self._page(path, params, now)
+            posts, page = self._page(path, params, now)
+            after = page.after
             times = [post.created_at for post in posts]
             seen += len(posts)
             newest = max([*times, newest] if newest else times, default=None)
@@ -216,7 +224,7 @@ class RedditCollector:
             "limit": PAGE,
         }
 
-    def _page(self, path: str, params: dict[str, str | int], now: datetime) -> tuple[list[_Post], str | None]:
+    def _page(self, path: str, params: dict[str, str | int], now: datetime) -> tuple[list[_Post], _Page]:
         import praw.exceptions
         import prawcore
         import requests
@@ -244,7 +252,7 @@ class RedditCollector:
         remaining = self._last.number("x-ratelimit-remaining")
         if remaining is not None and remaining < 1:
             self._wait(now)
-        return posts, page.after
+        return posts, page
 
     def _wait(self, now: datetime) -> datetime:
         """Send nothing more before the limit is lifted; the next client starts without the old one's sleep."""

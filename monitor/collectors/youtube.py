@@ -176,7 +176,10 @@ class YouTubeCollector:
         from monitor.collectors.youtube_api import NotThere
 
         try:
-            return api.comments(ids).items
+            page = api.comments(ids)
+            if page.next is not None and not page.items:  # what was asked for by id has no pages: this is no answer
+                raise SourceUnavailable("YouTube sent an empty page in place of comments; the next run tries again")
+            return page.items
         except NotThere:
             if len(ids) == 1:
                 return ()
