@@ -25,7 +25,7 @@ from monitor.plugins import BUILT_IN
 
 JOBS = ("collect", "backfill", "group", "recheck", "prune")
 PRELOAD = ["__main__", "benchmarks.soak_worker", "monitor.app", "monitor.collectors.x_api", "praw", "prawcore.sessions"]
-PRELOAD += ["mastodon", "atproto", "datasketch", "httpx", "feedparser", "bs4", "websockets.sync.client"]
+PRELOAD += ["mastodon", "atproto", "datasketch", "httpx", "feedparser", "websockets.sync.client"]
 PRELOAD += ["monitor.collectors.youtube_api", *BUILT_IN]
 
 

@@ -18,10 +18,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from tests.loopback import LoopbackHandler, LoopbackServer
 
 TOKEN = "very-secret-access-token"
 MOST = 40  # posts of a page
@@ -187,23 +188,12 @@ def _holds(words: list[str], part: list[str]) -> bool:
     return any(words[n : n + len(part)] == part for n in range(len(words) - len(part) + 1))
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(LoopbackServer):
     mastodon: FakeMastodon
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news."""
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
+class _Handler(LoopbackHandler):
     server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silent: the request log is in memory."""
 
     def do_GET(self) -> None:
         server = self.server.mastodon

@@ -22,11 +22,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import LoopbackHandler, LoopbackServer
 
 CLIENT_ID, CLIENT_SECRET = "fake-client-id", "fake-client-secret"
 PAGE, CAP = 100, 1000
@@ -151,23 +152,12 @@ class FakeReddit:
         return sorted(items, key=lambda item: item.at, reverse=True)[: self.cap]
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(LoopbackServer):
     reddit: FakeReddit
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news."""
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
+class _Handler(LoopbackHandler):
     server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silent: the request log is in memory."""
 
     def do_POST(self) -> None:
         reddit = self.server.reddit

@@ -21,12 +21,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from db.times import to_text
+from tests.loopback import LoopbackHandler, LoopbackServer
 
 KEY = "AIzaFakeKeyThatMustNotBeTold"
 CHANNEL = "UC" + "a" * 22
@@ -178,23 +178,12 @@ class _Refusal(Exception):
         }
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(LoopbackServer):
     youtube: FakeYouTube
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news."""
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
+class _Handler(LoopbackHandler):
     server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silent: the request log is in memory."""
 
     def do_GET(self) -> None:
         youtube = self.server.youtube
