@@ -296,22 +296,25 @@ class _Dialect:
         )
 
 
-def _wildcards(node: Node, wanted: bool) -> Iterator[str]:
-    """Words with wildcards that the node (or its negation) asks for."""
+def words_of(node: Node, wanted: bool = True) -> Iterator[str]:
+    """Go through the words, @handles and #hashtags that the node (or, with wanted False, its negation) asks for."""
     match node:
         case Not(part):
-            yield from _wildcards(part, not wanted)
+            yield from words_of(part, not wanted)
         case And(parts) | Or(parts):
             for part in parts:
-                yield from _wildcards(part, wanted)
+                yield from words_of(part, wanted)
         case Near(left, right, _):
-            yield from _wildcards(left, wanted)
-            yield from _wildcards(right, wanted)
+            yield from words_of(left, wanted)
+            yield from words_of(right, wanted)
         case Phrase(words):
-            yield from (word.text for word in words if wanted and wild(word.text))
-        case Word(text):
-            if wanted and wild(text):
-                yield text
+            yield from (word.text for word in words if wanted)
+        case Word(text) if wanted:
+            yield text
+
+
+def _wildcards(node: Node, wanted: bool) -> Iterator[str]:
+    return (text for text in words_of(node, wanted) if wild(text))
 
 
 def _quoted(text: str) -> str:

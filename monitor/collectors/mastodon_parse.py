@@ -12,8 +12,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from db.errors import SourceUnavailable
 from db.records import Mention, Reach
-from models.query import And, Near, Node, Not, Or, Phrase, Word
+from models.query import Node
 from models.tokens import wild
+from monitor.collectors.dialects import words_of
 from monitor.collectors.markup import clean, text_of
 
 log = logging.getLogger(__name__)
@@ -157,23 +158,9 @@ def local_id(uri: str, instance: str) -> str | None:
     return match[1] if match and parts.netloc.lower() == urlsplit(instance).netloc.lower() else None
 
 
-def hashtags(node: Node, wanted: bool = True) -> Iterator[str]:
+def hashtags(node: Node) -> Iterator[str]:
     """Name the hashtags that a query asks for, without #."""
-    match node:
-        case Not(part):
-            yield from hashtags(part, not wanted)
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from hashtags(part, wanted)
-        case Near(left, right, _):
-            yield from hashtags(left, wanted)
-            yield from hashtags(right, wanted)
-        case Phrase(words):
-            for word in words:
-                yield from hashtags(word, wanted)
-        case Word(text):
-            if wanted and text.startswith("#") and not wild(text):
-                yield text[1:].lower()
+    return (text[1:].lower() for text in words_of(node) if text.startswith("#") and not wild(text))
 
 
 def order(id: str) -> tuple[int, str]:
