@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from tests.fake_mastodon_streams import Streams
 from tests.loopback import LoopbackHandler, LoopbackServer
 
 TOKEN = "very-secret-access-token"
@@ -79,7 +80,7 @@ class Request:
 
 
 class FakeMastodon:
-    """The state, and the server around it. Faults are used up in order, one a request.
+    """The state, and the server around it. Faults are used up in order, one a request; streams have their own.
 
     Faults: "503" or any other status, "429" (what the limit says is in `reset`; "429:7" adds Retry-After, "429-bare"
     sends no header), "drop", "cut" (half an answer), "html", "html404", "json" (valid, but no listing), "slow".
@@ -90,11 +91,14 @@ class FakeMastodon:
         self.posts: dict[str, Post] = {}
         self.notifications: list[dict[str, Any]] = []
         self.faults: deque[str] = deque()
+        self.stream_faults: deque[str] = deque()
+        self.streams = Streams()
         self.requests: list[Request] = []
         self.remaining: int | None = None  # requests left before the limit; None: plenty
         self.reset: Any = None  # when it is lifted, as it is sent
         self.members_only = False
         self.ignores: set[str] = set()  # parameters that this server does not know
+        self.looks_up = False  # ids that it pages by, and gives nothing where they are of no post, as snac does
         self.before_answer: Callable[[Request], None] | None = None
         self.closing = threading.Event()
         self.lock = threading.Lock()
@@ -112,6 +116,7 @@ class FakeMastodon:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.closing.set()
+        self.streams.hang_up()
         self._server.shutdown()
         self._server.server_close()
 
@@ -138,7 +143,13 @@ class FakeMastodon:
         made = Post(id, uri, url, at, text, tags, author, visibility, boost_of, searchable, more)
         with self.lock:
             self.posts[id] = made
+        self.streams.tell("update", made)
         return made
+
+    def edit(self, post: Post, text: str) -> None:
+        post.text = text
+        post.more["edited_at"] = post.at.isoformat()
+        self.streams.tell("status.update", post)
 
     def mention(self, post: Post, kind: str = "mention") -> None:
         """Notify the account of a post."""
@@ -149,6 +160,7 @@ class FakeMastodon:
     def delete(self, post: Post) -> None:
         with self.lock:
             del self.posts[post.id]
+        self.streams.tell("delete", post)
 
     def _id(self, at: datetime) -> str:
         self._made += 1
@@ -156,6 +168,8 @@ class FakeMastodon:
 
     def listed(self, wanted: Callable[[Post], bool], params: dict[str, str]) -> list[Post]:
         """A page of a timeline, as Mastodon cuts it."""
+        if self.looks_up and not {params[name] for name in ("min_id", "max_id") if name in params} <= self.posts.keys():
+            return []
         with self.lock:
             posts = sorted((post for post in self.posts.values() if wanted(post)), key=lambda post: int(post.id))
         return [posts[n] for n in page([int(post.id) for post in posts], params)]
@@ -201,10 +215,14 @@ class _Handler(LoopbackHandler):
         self.path_asked = unquote(url.path)
         self.params = {key: values[-1] for key, values in parse_qs(url.query, keep_blank_values=True).items()}
         token = self.headers.get("authorization")
-        if server.remaining is not None and not server.faults:
+        streaming = self.path_asked.startswith("/api/v1/streaming/")
+        faults = server.stream_faults if streaming else server.faults
+        if server.remaining is not None and not faults and not streaming:
             server.remaining -= 1
-        if server.faults:
-            self._fault(server.faults.popleft())
+        if faults:
+            self._fault(faults.popleft())
+        elif streaming:
+            self._stream(token)
         elif server.remaining is not None and server.remaining < 0:
             self._json(429, {"error": "Too many requests"})
         elif token is not None and token != f"Bearer {TOKEN}":
@@ -232,10 +250,40 @@ class _Handler(LoopbackHandler):
             post = server.posts.get(match[1])
             shown = post is not None and (member or post.visibility in ("public", "unlisted"))
             self._json(200, post.data()) if shown and post else self._json(404, {"error": "Record not found"})
+        elif path == "/api/v1/instance/":
+            address = server.streams.address or server.url.replace("http", "ws", 1)
+            self._json(200, {"uri": server.host, "version": "4.5.0", "urls": {"streaming_api": address}})
         elif path == "/api/v1/notifications":
             self._json(401, {"error": "This method requires an authenticated user"})
         else:
             self._json(404, {"error": "Not found"})
+
+    def _stream(self, token: str | None) -> None:
+        streams, known = self.server.mastodon.streams, ("/public", "/public/local", "/hashtag")
+        if not streams.on or not self.path_asked.endswith(known):
+            self._json(404, {"error": "Not found"}, bare=True)
+        elif streams.members_only and token is None:
+            self._json(401, {"error": "Missing access token"}, bare=True)
+        elif token not in (None, f"Bearer {TOKEN}"):
+            self._json(401, {"error": "Invalid access token"}, bare=True)
+        else:
+            self._log("stream")
+            self.close_connection = True
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("cache-control", "no-store")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            listener = streams.open(self.path_asked, self.params.get("tag", ""))
+            if streams.opened:
+                streams.opened(listener)
+            with contextlib.suppress(OSError):
+                listener.serve(self.connection, self._write)
+            streams.leave(listener)
+
+    def _write(self, raw: bytes) -> None:
+        self.wfile.write(raw)
+        self.wfile.flush()
 
     def _timeline(self, wanted: Callable[[Post], bool], params: dict[str, str]) -> None:
         posts = self.server.mastodon.listed(wanted, params)

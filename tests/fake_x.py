@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.fake_x_http import Server, handler
-from tests.fake_x_query import Post, Refusal, compile_query, named
+from tests.fake_x_query import PROBLEMS, Post, Refusal, compile_query, named
 
 EPOCH_MS = 1288834974657
 WEEK = timedelta(days=7)
@@ -37,6 +37,7 @@ NEW_NAMES = {
     "edit_history_tweet_ids": "edit_history_post_ids",
     "note_tweet": "note_post",
     "referenced_tweets": "referenced_posts",
+    "retweet_count": "repost_count",
     "total_tweet_count": "total_post_count",
 }
 POST_FIELDS = {"id", "text", "created_at", "author_id", "conversation_id", "lang", "public_metrics", "entities"}
@@ -304,7 +305,8 @@ class FakeX:
         for number in params["ids"].split(","):
             reason = self._gone.get(int(number))
             if reason in ("protected", "suspended"):
-                errors.append(_not_found("ids", number, "tweet") | {"title": "Authorization Error"})
+                refused = {"title": "Authorization Error", "type": f"{PROBLEMS}not-authorized-for-resource"}
+                errors.append(_not_found("ids", number, "tweet") | refused)
             elif reason is not None or int(number) not in self._posts:
                 errors.append(_not_found("ids", number, "tweet"))
             else:
@@ -330,7 +332,7 @@ class FakeX:
         place = self.store or self.url
         told = {"id": job.id, "type": "tweets", "status": job.status, "resumable": False}
         told |= {"upload_url": f"{place}/upload/{job.id}", "download_url": f"{place}/download/{job.id}"}
-        if job.begun:
+        if job.begun and self.style == "old":  # the new specification has no such field
             told["estimated_completion"] = (job.begun + self.job_time).isoformat().replace("+00:00", "Z")
         return {"data": told}
 
@@ -355,7 +357,7 @@ class FakeX:
         for rule in asked.get("add", ()):
             compile_query(rule["value"])
             if rule["value"] in {value for value, _ in self.rules.values()}:
-                errors.append({"title": "DuplicateRule", "value": rule["value"]})
+                errors.append({"title": "DuplicateRule", "value": rule["value"], "type": f"{PROBLEMS}duplicate-rules"})
             else:
                 self.rules[str(2_000 + len(self.rules) + len(self.requests))] = (rule["value"], rule.get("tag", ""))
         data = [{"id": number, "value": value, "tag": tag} for number, (value, tag) in self.rules.items()]
@@ -383,13 +385,10 @@ class FakeX:
             "author_id": post.author_id,
             "conversation_id": post.reply_to or str(post.id),
             "lang": post.lang,
-            "public_metrics": {
-                "like_count": post.likes,
-                "retweet_count": post.reposts,
-                "reply_count": post.replies,
-                "quote_count": 0,
-            },
         }
+        counts = {"like_count": post.likes, "retweet_count": post.reposts, "reply_count": post.replies}
+        counts |= {"quote_count": 0, "bookmark_count": 0, "impression_count": 0}
+        everything["public_metrics"] = self._renamed(counts)
         if references:
             everything["referenced_tweets"] = references
         if len(post.text) > 280:
@@ -424,7 +423,7 @@ def _not_found(parameter: str, value: str, kind: str) -> dict[str, Any]:
         "resource_type": kind,
         "parameter": parameter,
         "resource_id": value,
-        "type": "https://api.twitter.com/2/problems/resource-not-found",
+        "type": f"{PROBLEMS}resource-not-found",
     }
 
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fake_x_query import Refusal
+from tests.fake_x_query import PROBLEMS, Refusal
 
 if TYPE_CHECKING:
     from tests.fake_x import FakeX
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
     def too_many(self, fault: str) -> None:
         if fault == "429-cap":
             title, detail = "UsageCapExceeded", "Usage cap exceeded: Monthly product cap"
-            body = {"title": title, "detail": detail, "type": "https://api.twitter.com/2/problems/usage-capped"}
+            body = {"title": title, "detail": detail, "type": f"{PROBLEMS}usage-capped"}
             self.limits = {}
             return self.reply(429, body | {"period": "Monthly", "scope": "Product"})
         if fault == "429-bare":
@@ -155,6 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def reply(self, status: int, body: object, posts: int = 0, cut: bool = False) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        if self.x.style == "new":
+            data = data.replace(PROBLEMS.encode(), PROBLEMS.replace("twitter", "x").encode())
         self.seen(0 if cut else status, posts)
         self.send_response(status)
         for name, value in self.limits.items():

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+PROBLEMS = "https://api.twitter.com/2/problems/"  # at api.x.com in the specification with the new names
+
 
 class Refusal(Exception):
     """Answered with status 400, as X words it."""
@@ -15,7 +17,7 @@ class Refusal(Exception):
             "errors": [{"parameters": {parameter: [value]}, "message": message}],
             "title": "Invalid Request",
             "detail": "One or more parameters to your request was invalid.",
-            "type": "https://api.twitter.com/2/problems/invalid-request",
+            "type": f"{PROBLEMS}invalid-request",
         }
 
 

@@ -57,6 +57,17 @@ def test_each_own_account_has_a_stream_unless_told_otherwise(fake: FakeX) -> Non
     assert source(fake, mentions=False).streams() == searches
 
 
+def test_a_mention_of_an_own_account_is_about_its_brand_whatever_it_says(
+    fake: FakeX, clock: Clock, tmp_path: Path
+) -> None:
+    fake.add("@bolthelp where is my parcel?", clock.now - MINUTE)
+    fake.add("@rivalhelp where is my parcel?", clock.now - MINUTE)
+    with Store(tmp_path / "a.db") as store:
+        assert collect(store, Source("x", "x", source(fake), "1"), BRANDS, clock.now).error is None
+        found = [(match.brand, match.mention.text) for match in store.mentions.pending(9)]
+    assert found == [("Bolt", "@bolthelp where is my parcel?")]
+
+
 def test_a_timeline_is_read_whole_at_its_own_price_and_accounts_are_looked_up_once(
     fake: FakeX, job: Job, clock: Clock
 ) -> None:

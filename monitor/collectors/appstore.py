@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from db.errors import InputError, NotAuthorised, SourceUnavailable
+from db.errors import InputError, SourceUnavailable, StreamRefused
 from db.records import Batch, Gap, Mention, Position, Reach
 from jobs.collector import Collector, Meter
 from monitor.collectors.addresses import web_address
@@ -132,7 +132,7 @@ class AppStoreCollector:
 def _looked_up(called: str, answer: Any) -> str:
     results = answer.get("results") if isinstance(answer, dict) else None
     if results == []:
-        raise NotAuthorised(f"{called} knows no such app; correct app_id or countries")
+        raise StreamRefused(f"{called} knows no such app; correct app_id or countries")
     first = results[0] if isinstance(results, list) else None
     name = first.get("trackName") if isinstance(first, dict) else None
     if not isinstance(name, str) or not line_of(name):

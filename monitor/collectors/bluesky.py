@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from db.errors import InputError
-from db.records import Batch, Checked, Position
+from db.records import Batch, Checked, Gap, Position
 from jobs.collector import Collector, Meter
 from monitor.collectors.bluesky_api import Account
 from monitor.collectors.bluesky_parse import is_post
@@ -31,6 +32,8 @@ def _duration(text: str) -> str:
     found = re.fullmatch(r"([0-9]{1,6})\s*([smhd])", text.strip())
     if not found:
         raise ValueError('should be a number and a unit (s, m, h or d), for example "30m"')
+    if int(found[1]) * SECONDS[found[2]] > KEPT.total_seconds():
+        raise ValueError(f'Jetstream keeps no more than 36 hours: give "36h" at most, not "{found[0]}"')
     return found[1] + found[2]
 
 
@@ -91,8 +94,14 @@ class BlueskyCollector:
         self._known(stream)
         at = position.resume or position.cursor
         known = from_cursor(at) if at else None
-        start = known - REWIND if known else now - self._options.first
-        yield from self._open(now).read(start, now - LIVE, known, BEHIND)
+        if known:
+            yield from self._open(now).read(known - REWIND, now - LIVE, known, BEHIND)
+            return
+        start = now - self._options.first
+        before: Gap | None = Gap(None, start, "the stream is read from then on, see `replay`", "capped")
+        for batch in self._open(now).read(start, now - LIVE, None, BEHIND):
+            yield replace(batch, gap=batch.gap or before)
+            before = None
 
     def oldest(self, stream: str, now: datetime) -> datetime | None:
         return now - KEPT if stream == POSTS else None

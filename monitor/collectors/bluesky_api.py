@@ -16,7 +16,7 @@ from monitor.collectors.bluesky_parse import read_all, read_view
 from monitor.collectors.fetch import AGENT, LONGEST_WAIT, wait_until
 
 if TYPE_CHECKING:
-    from atproto import Client, Request
+    from atproto import Client, Request, Session
 
 PAGE = 100  # the most that a list gives at once
 REASONS = ["mention", "reply", "quote"]  # the notifications that are posts about the account
@@ -47,6 +47,7 @@ class Account:
     def __init__(self, url: str, handle: str, password: SecretStr, timeout: float) -> None:
         self._url, self._handle, self._password, self._timeout = url, handle, password, timeout
         self._client: Client | None = None
+        self.did: str | None = None  # once it has logged in
         self._lock = Lock()  # a source can be read and checked at once; both log in only once
         self._not_before: datetime | None = None
 
@@ -117,6 +118,7 @@ class Account:
             if self._client:
                 return self._client, False
             client = Client(base_url=self._url, request=_request(self._timeout))
+            client.on_session_change(self._note_session)
             try:
                 # Without the profile: nothing here needs it, and servers without an AppView do not have it.
                 client.login(self._handle, self._password.get_secret_value(), fetch_bsky_profile=False)
@@ -128,6 +130,9 @@ class Account:
                 raise self._fault(error, now) from None
             self._client = client
             return client, True
+
+    def _note_session(self, event: object, session: "Session") -> None:
+        self.did = session.did
 
     def _fault(self, error: Exception, now: datetime) -> CollectorError:
         """One line that says what to do. It quotes no text of the error: that could hold an address or a secret."""

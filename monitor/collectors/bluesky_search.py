@@ -91,7 +91,9 @@ def read_notifications(account: Account, span: Span, now: datetime) -> Iterator[
         if cursor:
             cursors.add(cursor)
         page = account.notifications(cursor, now)
-        mentions = tuple(mention for mention, indexed in page.posts if span.since <= indexed < span.until)
+        addressed = (account.did,) if account.did else ()
+        found = (mention for mention, indexed in page.posts if span.since <= indexed < span.until)
+        mentions = tuple(replace(mention, addressed=addressed) for mention in found)
         yield Batch(mentions, fetched=page.fetched)
         if page.cursor is None or any(indexed < span.since for _, indexed in page.posts):
             return

@@ -213,7 +213,7 @@ class Stream:
             del self._mentions[uri]
 
     def _commit(self, commit: _Commit, known: datetime | None) -> None:
-        if self._outdated and self.reached is None and known and known < commit.at:
+        if self._outdated and self.reached is None and (known is None or known < commit.at):
             self._gap = Gap(known, commit.at, "older than what Bluesky's Jetstream keeps", "capped")
         self.reached = max(self.reached or commit.at, commit.at)
         uri = uri_of(commit.did, commit.rkey)

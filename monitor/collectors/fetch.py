@@ -7,7 +7,7 @@ from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from db.errors import NotAuthorised, RateLimited, SourceUnavailable
+from db.errors import RateLimited, SourceUnavailable, StreamRefused
 
 if TYPE_CHECKING:
     import ssl
@@ -45,7 +45,7 @@ class Fetcher:
     ) -> "httpx.Response":
         """Return an answer with status 200, or 304 where `headers` asked for one.
 
-        Raises RateLimited, NotAuthorised or SourceUnavailable.
+        Raises RateLimited, StreamRefused or SourceUnavailable.
         """
         import httpx
 
@@ -65,11 +65,11 @@ class Fetcher:
             again = wait_until(answer.headers, self._now)
             raise RateLimited(f"{self._name} asks to wait until {again:%Y-%m-%d %H:%M:%S} UTC ({status})", again)
         if status in (401, 403):
-            raise NotAuthorised(f"{self._name} refuses to be read ({status}); check the address and the credentials")
+            raise StreamRefused(f"{self._name} refuses to be read ({status}); check the address and the credentials")
         if status == 404:
-            raise NotAuthorised(f"{self._name} has nothing at this address (404); correct the source's options")
+            raise StreamRefused(f"{self._name} has nothing at this address (404); correct the source's options")
         if status == 410:
-            raise NotAuthorised(f"{self._name} is gone for good (410); take it out of the source's options")
+            raise StreamRefused(f"{self._name} is gone for good (410); take it out of the source's options")
         if status not in (200, 304):
             raise SourceUnavailable(f"{self._name} answered {status}; the next run tries again")
         return httpx.Response(status, headers=_plain(answer.headers), content=bytes(body), request=answer.request)

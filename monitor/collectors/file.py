@@ -359,6 +359,13 @@ def _build(options: FileOptions, brands: Sequence[Brand]) -> FileCollector:
 
 
 def _explain(options: FileOptions, brands: Sequence[Brand]) -> Sequence[str]:
+    """Say what is read, and of a file that is not there that it is not: nobody else would before the first run."""
+    try:
+        found = stat.S_ISREG(os.stat(options.path).st_mode) and os.access(options.path, os.R_OK)
+    except OSError as error:
+        raise InputError(f"{options.path}: {(error.strerror or str(error)).lower()}; correct `path`") from None
+    if not found:
+        raise InputError(f"{options.path}: is not a file that can be read; correct `path`")
     return (f"file: all of {options.path} whenever it changes, matched here",)
 
 

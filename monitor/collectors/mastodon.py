@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from jobs.collector import Meter
 from models.tokens import TAG_TYPED, wild
 from monitor.collectors.dialects import mastodon_queries
 from monitor.collectors.mastodon_api import PAGE, Api, Limits
+from monitor.collectors.mastodon_live import Live
 from monitor.collectors.mastodon_parse import (
     LATE,
     Item,
@@ -28,6 +30,7 @@ from monitor.collectors.mastodon_parse import (
 )
 from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
 
+LIVE = "live"
 START = "0"  # below every id
 KEPT = 100  # requests that looking after old posts leaves to the live runs; Mastodon allows 300 in five minutes
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -59,6 +62,8 @@ class MastodonOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     hashtags: Annotated[list[str], AfterValidator(_tags)] = []
     timeline: Literal["off", "local", "federated"] = "off"
     search: bool = False
+    stream: bool = False  # listen to the hashtags and the timeline for a while, too
+    listen: Annotated[float, Field(gt=0, le=300)] = 20  # seconds
     first: Annotated[int, Field(ge=1, le=1000)] = 40  # posts read of each stream at the first run
     most_pages: Annotated[int, Field(ge=1, le=1000)] = 50  # of a stream in a run
     timeout: Annotated[float, Field(gt=0, le=300)] = 15  # seconds
@@ -97,16 +102,23 @@ class MastodonCollector:
                 f"nothing to read on {self._host}: add `hashtags`, `timeline` or an `access_token`, "
                 "or a #hashtag to a brand's query"
             )
+        streams = {tag: tag for tag in self._tags}
+        streams |= {"public": options.timeline} if options.timeline != "off" else {}
+        if options.stream and not streams:
+            raise InputError(f"nothing to listen to on {self._host}: add `hashtags` or `timeline`, or `stream = false`")
+        self._live = Live(options.instance, self._host, streams, brands, options.listen) if options.stream else None
 
     def streams(self) -> Sequence[str]:
         public = ["public"] if self._options.timeline != "off" else []
         mentions = ["mentions"] if self._options.access_token else []
-        return (*self._tags, *public, *mentions, *self._searches)
+        live = [LIVE] if self._options.stream else []  # last: what it has heard, the timelines may have again
+        return (*self._tags, *public, *mentions, *self._searches, *live)
 
     def explain(self) -> Sequence[str]:
         told = {"public": f"the {self._options.timeline} timeline", "mentions": "posts that mention the account"}
         told |= {stream: f"posts with #{stream.removeprefix('tag:')}" for stream in self._tags}
         told |= {stream: "search for " + " | ".join(found) for stream, found in self._searches.items()}
+        told |= {LIVE: self._live.explain()} if self._live else {}
         return [f"{stream}: {told[stream]} on {self._host}" for stream in self.streams()]
 
     def collect(self, stream: str, position: Position, meter: Meter, now: datetime) -> Iterator[Batch]:
@@ -115,7 +127,9 @@ class MastodonCollector:
             raise InputError(f"the source has no stream {stream!r}")
         after = position.resume or position.cursor
         with self._api(now) as api:
-            if stream in self._searches:
+            if stream == LIVE and self._live:
+                yield from self._live.listen(api, now)
+            elif stream in self._searches:
                 yield from self._search(api, stream, position, now)
             elif after is None:
                 yield from self._latest(api, stream, now)
@@ -126,6 +140,9 @@ class MastodonCollector:
         """Page from the oldest unread post to the newest: each page is complete up to its newest post."""
         for _ in range(self._options.most_pages):
             listed, found = self._page(api, stream, min_id=after)
+            if not found and self._unknown(api, stream, after):
+                yield from self._latest(api, stream, now, after)
+                return
             newest = max((item.id for item in found), key=order, default=after)
             if order(newest) <= order(after):
                 yield Batch(self._mentions(found, now), cursor=after, fetched=listed)
@@ -137,21 +154,37 @@ class MastodonCollector:
             "the next run goes on"
         )
 
-    def _latest(self, api: Api, stream: str, now: datetime) -> Iterator[Batch]:
-        """Page from the newest post back until there are enough."""
-        left, newest, below = self._options.first, START, None
-        while True:
+    def _latest(self, api: Api, stream: str, now: datetime, after: str | None = None) -> Iterator[Batch]:
+        """Page from the newest post back until there are enough, or to the last post read."""
+        left, newest, below, before = self._options.first, after or START, None, list[str]()
+        for page in count(1):
             listed, found = self._page(api, stream, **({"max_id": below} if below else {}))
             left -= listed
             ids = sorted((item.id for item in found), key=order)
-            if ids and newest == START:
+            if ids and below is None:
                 newest = ids[-1]
             mentions = self._mentions(found, now)
-            if not ids or left <= 0 or (below is not None and order(ids[0]) >= order(below)):
+            enough = left <= 0 if after is None else bool(ids) and order(ids[0]) <= order(after)
+            if enough or not ids or ids == before:
                 yield Batch(mentions, cursor=newest, fetched=listed)
                 return
-            below = ids[0]
+            if after and page >= self._options.most_pages:
+                oldest = min((item.status.created_at for item in found if item.status), default=now)
+                gap = Gap(None, oldest, f"more than the {page} pages that a run reads, the last post read being gone")
+                yield Batch(mentions, cursor=newest, fetched=listed, gap=gap)
+                return
+            below, before = ids[0], ids
             yield Batch(mentions, fetched=listed)
+
+    def _unknown(self, api: Api, stream: str, after: str) -> bool:
+        """Whether the server gives nothing newer than a post only since it does not know it (any more).
+
+        Mastodon compares ids; snac, whose ids are no numbers, looks the post up.
+        """
+        if after.isdecimal() and after != START:
+            return False
+        _, found = self._page(api, stream)
+        return bool(found) and after not in {item.id for item in found}
 
     def _search(self, api: Api, stream: str, position: Position, now: datetime) -> Iterator[Batch]:
         """Page each search from the newest post back to the last run and a little further."""
@@ -177,21 +210,22 @@ class MastodonCollector:
                     break
 
     def oldest(self, stream: str, now: datetime) -> datetime | None:
-        """Timelines go back to the first post that the server has; of a search only the present is read."""
-        return now if stream in self._searches else None
+        """Timelines go back to the first post that the server has; of a search only the present is read, and heard."""
+        return now if stream == LIVE or stream in self._searches else None
 
     def history(
         self, stream: str, since: datetime, until: datetime, resume: str | None, meter: Meter, now: datetime
     ) -> Iterator[Batch]:
         """Page from the end of the span, or from the newest post where ids do not tell time, back to its beginning."""
-        if stream not in self.streams() or stream in self._searches:
+        if stream not in self.streams() or stream == LIVE or stream in self._searches:
             raise InputError(f"the source has no stream {stream!r} whose past can be read")
-        below = resume
+        below, before = resume, list[Item]()
         with self._api(now) as api:
             while True:
                 listed, found = self._page(api, stream, **({"max_id": below} if below else {}))
                 lowest = min((item.id for item in found), key=order, default=None)
-                if lowest and below and order(lowest) >= order(below):
+                # Not by the ids: snac's are those of a second and then of chance.
+                if found and [item.id for item in found] == [item.id for item in before]:
                     raise SourceUnavailable(f"{self._host} sends the same page of {stream} again and again")
                 wanted = [each for each in self._mentions(found, now) if since <= each.created_at < until]
                 if lowest is None or all_before(found, since):
@@ -199,7 +233,7 @@ class MastodonCollector:
                     return
                 if below is None and tells_time(found) and order(id_at(until + LATE)) < order(lowest):
                     lowest = id_at(until + LATE)
-                below = lowest
+                below, before = lowest, found
                 yield Batch(wanted, resume=below, fetched=listed)
 
     def check(self, ids: Sequence[str], resume: str | None, meter: Meter, now: datetime) -> Checked:
@@ -231,7 +265,10 @@ class MastodonCollector:
         return len(listed), items_of(listed, stream == "mentions", self._host)
 
     def _mentions(self, found: Sequence[Item], now: datetime) -> list[Mention]:
-        return mentions_of(found, self._options.instance, now)
+        mentions = mentions_of(found, self._options.instance, now)
+        if self._live:
+            self._live.remember(found, mentions)
+        return mentions
 
 
 def _explain(options: MastodonOptions, brands: Sequence[Brand]) -> Sequence[str]:

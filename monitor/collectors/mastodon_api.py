@@ -1,8 +1,11 @@
 """Requests to a Mastodon server by Mastodon.py: one client for a run, and each fault as one of our errors."""
 
+import contextlib
+import logging
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -14,8 +17,12 @@ if TYPE_CHECKING:
     import mastodon
     import requests
 
+log = logging.getLogger(__name__)
+
 PAGE = 40  # the most posts that Mastodon sends at once
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+STREAMS = "/api/v1/streaming/"
+REFUSED = timedelta(hours=1)  # that a server is left alone which does not stream
 VERSION = "4.3.0"  # told to the client, which would ask the server for its own before the first search
 
 
@@ -27,13 +34,22 @@ class Limits:
     renewed_at: datetime = LONG_AGO
 
 
-@dataclass(slots=True)
-class _Last:
-    """The last answer. Mastodon.py's errors carry neither status nor headers, and it makes lists of other things."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A server that does not stream: its status, None where it does not answer, and when it may be asked again."""
 
-    status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    is_list: bool = False
+    status: int | None
+    again: datetime
+
+
+class _Last(threading.local):
+    """The last answer, of each thread. Mastodon.py's errors have no status, and it makes lists of other things."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.is_list = False
+        self.opened: Callable[[requests.Response], None] | None = None  # is given the answer that is a stream
 
     @property
     def is_json(self) -> bool:
@@ -52,7 +68,7 @@ class Api:
         self._host, self._token = urlsplit(instance).netloc, token
         self._limits, self._now, self._keep = limits, now, keep
         self._last = _Last()
-        self._session = _session(self._last)
+        self._session = _session(self._last, instance)
         self._client = _client(instance, token, timeout, self._session)
 
     def __enter__(self) -> Self:
@@ -100,26 +116,50 @@ class Api:
                 return None
             raise
 
-    def _ask(self, call: Callable[[], object]) -> object:
-        import mastodon
-        import requests
+    def find_streams(self) -> None:
+        """Ask where the server's streams are, once for all of them; raises as the others do."""
+        with contextlib.suppress(NotAuthorised):  # some do not say: then they are looked for at the instance
+            self._ask(self._client.instance_v1)
 
+    def listen(
+        self,
+        what: str,
+        listener: "mastodon.StreamListener",
+        opened: "Callable[[requests.Response], None]",
+        quiet: float,
+    ) -> Refusal | None:
+        """Hand the listener what comes on a stream until it ends, however it ends; return why the server refuses it.
+
+        `what` is "tag:NAME", "local" or "federated". `opened` is given the answer once there is one. It ends when
+        nothing came for `quiet` seconds, too. Several threads can listen at once.
+        """
+        client, last = self._client, self._last
+        last.status, last.headers, last.opened = None, {}, opened
+        try:
+            if what.startswith("tag:"):
+                client.stream_hashtag(what.removeprefix("tag:"), listener, timeout=quiet)
+            else:
+                client.stream_public(listener, timeout=quiet, local=what == "local")
+        except _faults() as error:
+            log.debug("%s: %s is not listened to any more: %s", self._host, what, type(error).__name__)
+        finally:
+            last.opened = None
+        if last.status == 200:
+            return None
+        if last.status is None:
+            return Refusal(None, self._now)
+        if last.status == 429:
+            return Refusal(429, _again(last.headers, self._now))
+        return Refusal(last.status, self._now + (REFUSED if last.status < 500 else timedelta(0)))
+
+    def _ask(self, call: Callable[[], object]) -> object:
         limits = self._limits
         if limits.left is not None and limits.left <= self._keep and self._now < limits.renewed_at:
             raise self._limited(limits.renewed_at)
         self._last.status, self._last.headers, self._last.is_list = None, {}, False
         try:
             answer = call()
-        except (
-            mastodon.MastodonError,
-            requests.RequestException,
-            AttributeError,  # Mastodon.py's own, where an answer has not the shape that it expects
-            LookupError,
-            OSError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except _faults() as error:
             raise self._fault() from error
         finally:
             self._note_limits()
@@ -161,6 +201,16 @@ class Api:
         return SourceUnavailable(f"{self._host} sent an answer that cannot be read; the next run tries again")
 
 
+def _faults() -> tuple[type[Exception], ...]:
+    """What Mastodon.py raises; beside its own errors those that escape it where an answer has another shape."""
+    import mastodon
+    import requests
+    import urllib3
+
+    own = (mastodon.MastodonError, requests.RequestException, urllib3.exceptions.HTTPError)
+    return (*own, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
+
+
 def _again(headers: dict[str, str], now: datetime) -> datetime:
     """Read when the limit is lifted: a time on Mastodon, seconds since 1970 on others, else what Retry-After says."""
     reset = headers.get("x-ratelimit-reset", "")
@@ -172,18 +222,25 @@ def _again(headers: dict[str, str], now: datetime) -> datetime:
     return again if now < again <= now + LONGEST_WAIT else wait_until(headers, now)
 
 
-def _session(last: _Last) -> "requests.Session":
+def _session(last: _Last, instance: str) -> "requests.Session":
     import requests
 
     def note(response: requests.Response, *args: Any, **kwargs: Any) -> None:
+        streams = urlsplit(response.url).path.startswith(STREAMS)
+        if last.opened and streams and response.status_code == 200:
+            last.status = 200
+            last.opened(response)  # and read as it comes
+            return
         last.is_list = response.content.lstrip().startswith(b"[")  # reads it all: an answer cut short has no status
-        last.status = response.status_code
+        last.status = response.status_code if streams or not last.opened else None
         last.headers = {name.lower(): value for name, value in response.headers.items()}
         # Mastodon.py works out the limit by its own clock, and fails where it cannot.
         response.headers.pop("x-ratelimit-reset", None)
 
     session = requests.Session()
     session.max_redirects = 5
+    if instance.startswith("https://"):
+        del session.adapters["http://"]  # the server names where its streams are: the token goes nowhere in the clear
     session.hooks["response"].append(note)
     return session
 

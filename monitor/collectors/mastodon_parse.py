@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,12 @@ Count = Annotated[int | None, BeforeValidator(_count)]
 Id = Annotated[str, Field(min_length=1, max_length=100)]
 
 
+def _accounts(listed: object) -> list[str]:
+    """The accounts that a post mentions, as far as they can be read: the post is worth reading without."""
+    named = [each.get("acct") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return [account for account in named if isinstance(account, str) and account]
+
+
 class _Account(BaseModel):
     acct: Annotated[str, Field(min_length=1)]
     followers_count: Count = None
@@ -64,6 +71,7 @@ class Status(BaseModel, coerce_numbers_to_str=True):
     favourites_count: Count = None
     reblogs_count: Count = None
     replies_count: Count = None
+    mentions: Annotated[list[str], BeforeValidator(_accounts)] = []
     reblog: "Status | None" = None
 
 
@@ -81,26 +89,39 @@ class Item:
     status: Status | None
 
 
+def item_of(entry: object, notification: bool) -> Item:
+    """Read one entry of a listing, or raise ValidationError."""
+    if notification:
+        told = _Notification.model_validate(entry)
+        return Item(told.id, told.status if told.type == "mention" else None)
+    status = Status.model_validate(entry)
+    return Item(status.id, status)
+
+
 def items_of(listed: Sequence[object], notifications: bool, host: str) -> list[Item]:
     """Return what of a page can be read. One odd post must not stop the stream for ever; a page of them is refused."""
     found: list[Item] = []
-    odd: list[ValidationError] = []
+    odd: Counter[str] = Counter()
     for entry in listed:
         try:
-            if notifications:
-                told = _Notification.model_validate(entry)
-                found.append(Item(told.id, told.status if told.type == "mention" else None))
-            else:
-                status = Status.model_validate(entry)
-                found.append(Item(status.id, status))
+            found.append(item_of(entry, notifications))
         except ValidationError as error:
-            odd.append(error)
-    for why in odd:  # told by the fields only: the error's own text quotes the post
-        fields = ", ".join(sorted({".".join(map(str, each["loc"])) or "all of it" for each in why.errors()}))
-        log.warning("%s: a post is left out, it cannot be read: %s", host, fields)
+            odd[fields_of(error)] += 1
+    tell_odd(odd, host)
     if odd and not found:
         raise SourceUnavailable(f"{host} sent no post that can be read; the next run tries again")
     return found
+
+
+def fields_of(error: ValidationError) -> str:
+    """Name the fields that cannot be read; the error's own text quotes the post."""
+    return ", ".join(sorted({".".join(map(str, each["loc"])) or "all of it" for each in error.errors()})[:5])
+
+
+def tell_odd(odd: Counter[str], host: str) -> None:
+    """Log how many posts were left out, by the fields that cannot be read."""
+    for fields, count in odd.items():
+        log.warning("%s: %d posts are left out, they cannot be read: %s", host, count, fields)
 
 
 def mentions_of(items: Sequence[Item], instance: str, now: datetime) -> list[Mention]:
@@ -132,6 +153,7 @@ def _mention(status: Status, known: Mapping[str, str], instance: str, now: datet
         in_reply_to=(known.get(parent) or f"{instance}/api/v1/statuses/{clean(parent)}") if parent else None,
         reach=Reach(followers) if status.reblog else reach,
         repost_of=clean(status.reblog.uri) if status.reblog else None,
+        addressed=[_full(clean(account), instance) for account in said.mentions],
     )
 
 

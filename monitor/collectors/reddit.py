@@ -324,9 +324,27 @@ def _mention(post: _Post, now: datetime) -> Mention | None:
     )
 
 
+class _Aside(logging.Filter):
+    """Takes prawcore's warnings of its own tries aside: the run's error says what came of them.
+
+    They name an address; the words before it go to the log for those who look for a fault.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        told = re.match(r"[\w ]*", record.getMessage())
+        log.debug("prawcore: %s", told and told[0])
+        return False
+
+
+_ASIDE = _Aside()  # one: a filter that is there already is not added again
+
+
 def _client(options: RedditOptions, last: _Last) -> "praw.Reddit":
     import praw
 
+    logging.getLogger("prawcore").addFilter(_ASIDE)
     return praw.Reddit(
         "DEFAULT",
         client_id=options.client_id.get_secret_value(),

@@ -6,7 +6,7 @@ cursor instead of going on: what arrives meanwhile would push the rest out of re
 
 import json
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -112,7 +112,7 @@ class Timeline:
         ours = {self._id(name) for name in self.own}
         passed_on = tuple(f"rt @{name}:" for name in self.own)
         return [
-            each
+            replace(each, addressed=(self.account,))
             for each in read_mentions(page, self.now)
             if each.author not in ours and not (each.repost_of and each.text.casefold().startswith(passed_on))
         ]
