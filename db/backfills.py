@@ -1,6 +1,6 @@
 """Which spans of the past are to be read, and how far that has come: the table backfills."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,20 +20,36 @@ class Backfills:
         self._db = db
 
     def request(
-        self, source: str, stream: str, since: datetime, until: datetime, cause: str, now: datetime, again: bool = False
+        self,
+        source: str,
+        stream: str,
+        since: datetime,
+        until: datetime,
+        cause: str,
+        now: datetime,
+        again: bool = False,
+        read: Sequence[tuple[datetime, datetime]] = (),
     ) -> list[Backfill]:
         """Ask for a span, `since` inclusive, `until` exclusive; return what that adds.
 
         What is asked for already, and open or done, is not asked for twice, but for what is done where `again` says so.
-        A gap that was refused is not asked for again either: only a person does that.
+        A gap that was refused is not asked for again either: only a person does that. `read` are spans that need not
+        be read.
         """
         states = {OPEN} if again else {OPEN, DONE} if cause == ASKED else {OPEN, DONE, REFUSED}
-        wanted = self._without(source, stream, since, until, states)
+        wanted = self._without(source, stream, since, until, states, read)
         return [self._insert(source, stream, start, end, OPEN, cause, now) for start, end in wanted]
 
-    def unread(self, source: str, stream: str, since: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
-        """Return the parts of a span that are not done."""
-        return self._without(source, stream, since, until, {DONE})
+    def unread(
+        self,
+        source: str,
+        stream: str,
+        since: datetime,
+        until: datetime,
+        read: Sequence[tuple[datetime, datetime]] = (),
+    ) -> list[tuple[datetime, datetime]]:
+        """Return the parts of a span that are not done, and are not among those that were read."""
+        return self._without(source, stream, since, until, {DONE}, read)
 
     def open(self) -> list[Backfill]:
         """Return the spans that are still to be read, the oldest request first."""
@@ -63,6 +79,49 @@ class Backfills:
         """Say why a span waits, None where nothing is known to be in the way. It goes with the next progress."""
         self._db.execute("UPDATE backfills SET note = ? WHERE id = ?", (note, span.id))
 
+    def finish(self, span: Backfill) -> list[Backfill]:
+        """End a span that was read, less what was left out of it; return the parts that were read, in order.
+
+        The first of them has the counts of posts. Where nothing is left, the span is refused.
+        """
+        parts = [(span.since, span.until)]
+        for gap in self._select(
+            "WHERE source = ? AND stream = ? AND state = 'refused' AND id > ? AND since >= ? AND until <= ?",
+            *(span.source, span.stream, span.id, to_text(span.since), to_text(span.until)),
+        ):
+            parts = [part for start, end in parts for part in _without(start, end, gap.since, gap.until)]
+        if not parts:
+            self.close(span, REFUSED, span.note)
+            return []
+        (since, until), *others = sorted(parts)
+        self._db.execute(
+            "UPDATE backfills SET since = ?, until = ?, state = 'done', resume = NULL, note = NULL WHERE id = ?",
+            (to_text(since), to_text(until), span.id),
+        )
+        more = [
+            self._insert(span.source, span.stream, start, end, DONE, span.cause, span.requested_at)
+            for start, end in others
+        ]
+        return [self.named(span.id), *more]
+
+    def put_off(self, span: Backfill, until: datetime, note: str) -> None:
+        """Let a span wait until a time, as if it were asked for only then, or until ask_now."""
+        self._db.execute(
+            "UPDATE backfills SET requested_at = ?, note = ? WHERE id = ?", (to_text(until), note, span.id)
+        )
+
+    def ask_now(self, source: str, now: datetime) -> None:
+        """Let the spans of a source that were put off wait no longer."""
+        self._db.execute(
+            """UPDATE backfills SET requested_at = ?1, note = NULL
+            WHERE source = ?2 AND state = 'open' AND requested_at > ?1""",
+            (to_text(now), source),
+        )
+
+    def leave_out(self, span: Backfill, since: datetime, until: datetime, note: str) -> None:
+        """Refuse a part inside a span, for a reason; what lies around it is still to be read."""
+        self._insert(span.source, span.stream, since, until, REFUSED, span.cause, span.requested_at, note)
+
     def cut(self, span: Backfill, at: datetime, note: str) -> Backfill:
         """Refuse what lies before `at`, inside the span, for a reason; return what is left to be read."""
         self._insert(span.source, span.stream, span.since, at, REFUSED, span.cause, span.requested_at, note)
@@ -75,14 +134,20 @@ class Backfills:
         return self._db.execute(sql, (to_text(before),)).rowcount
 
     def _without(
-        self, source: str, stream: str, since: datetime, until: datetime, states: Collection[str]
+        self,
+        source: str,
+        stream: str,
+        since: datetime,
+        until: datetime,
+        states: Collection[str],
+        read: Sequence[tuple[datetime, datetime]],
     ) -> list[tuple[datetime, datetime]]:
-        """Return the parts of a span that no request in one of these states covers."""
+        """Return the parts of a span that no request in one of these states covers, and none of what was read."""
         wanted = [(from_text(to_text(since)), from_text(to_text(until)))]
-        for known in self._of(source, stream):
-            if known.state in states:
-                wanted = [part for start, end in wanted for part in _without(start, end, known.since, known.until)]
-        return [(start, end) for start, end in wanted if start < end]
+        known = [(span.since, span.until) for span in self._of(source, stream) if span.state in states]
+        for begin, finish in (*known, *read):
+            wanted = [part for start, end in wanted for part in _without(start, end, begin, finish)]
+        return sorted((start, end) for start, end in wanted if start < end)
 
     def _of(self, source: str, stream: str) -> list[Backfill]:
         return self._select("WHERE source = ? AND stream = ?", source, stream)

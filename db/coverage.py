@@ -85,25 +85,70 @@ def hours(db: Database, source: str, since: datetime, until: datetime, now: date
         WHERE source = ? AND hour >= ? AND hour < ? ORDER BY hour, stream""",
         (source, to_text(floor(since, HOUR)), to_text(until)),
     ).fetchall()
-    ends = db.execute(
-        "SELECT stream, max(until) FROM coverage WHERE source = ? AND state = 'complete' GROUP BY stream", (source,)
-    ).fetchall()
-    read_until = {stream: from_text(end) for stream, end in ends}
+    streams = _streams(db, source)
     found: dict[datetime, list[Hour]] = {}
     for start, stream, state, cause, reason in rows:
         hour = Hour(source, from_text(start), state, cause, reason)
-        end = read_until.get(stream)
-        if state == COMPLETE and end is not None and end < hour.start + HOUR <= now:
-            hour = Hour(source, hour.start, PARTIAL, "unavailable", f"not read since {end:%Y-%m-%d %H:%M} UTC")
+        last = streams.get(stream)
+        if state == COMPLETE and last and not last.ended and last.until < hour.start + HOUR <= now:
+            hour = Hour(source, hour.start, PARTIAL, *last.why)
         found.setdefault(hour.start, []).append(hour)
-    if read_until:
-        end = max(read_until.values())
-        start = max(floor(end, HOUR) + HOUR, floor(since, HOUR))
+    if streams:
+        last = max(streams.values(), key=lambda last: (not last.ended, last.until))
+        start = max(floor(last.until, HOUR) + HOUR, floor(since, HOUR))
         while start + HOUR <= min(until, now):
-            unread = Hour(source, start, MISSING, "unavailable", f"not read since {end:%Y-%m-%d %H:%M} UTC")
-            found.setdefault(start, [unread])
+            found.setdefault(start, [Hour(source, start, MISSING, *last.why)])
             start += HOUR
     return [_together(found[start]) for start in sorted(found)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """Up to when a stream was tried to be read, why no further, and whether the source reads it no more."""
+
+    until: datetime
+    why: tuple[str, str | None]  # cause, reason
+    ended: bool
+
+
+def _streams(db: Database, source: str) -> Mapping[str, _Last]:
+    """Tell of each stream that live runs have tried to read."""
+    (ok,) = db.execute("SELECT last_ok_at FROM sources WHERE name = ?", (source,)).fetchone() or (None,)
+    tried = {stream: row for stream in streams_in(db, source) if (row := _last_try(db, source, stream))}
+    if not tried:
+        return {}
+    newest = max(tried.values(), key=lambda row: (row[0], row[2] != COMPLETE))
+    found = {}
+    for stream, row in tried.items():
+        until, started = row[:2]
+        # Where it was read to its end, and another one later was not, that one kept the source from reading on.
+        state, cause, reason = (newest if row[2] == COMPLETE and newest[0] > until else row)[2:]
+        unread = f"not read since {from_text(until):%Y-%m-%d %H:%M} UTC"
+        why = ("unavailable", unread) if state == COMPLETE else (cause or "unavailable", reason or unread)
+        # A run that read all streams, and not this one, shows that it is read no more.
+        found[stream] = _Last(from_text(until), why, ok is not None and started < ok)
+    return found
+
+
+def _last_try(db: Database, source: str, stream: str) -> tuple[str, str, str, str, str] | None:
+    """Return until, started_at, state, cause and reason of the last live run. Readings of the past end before it."""
+    sql = """SELECT until, started_at, state, coalesce(cause, ''), coalesce(reason, '') FROM coverage
+        WHERE source = ? AND stream = ? AND state = ? AND until >= started_at ORDER BY until DESC, id DESC LIMIT 1"""
+    rows = [db.execute(sql, (source, stream, state)).fetchone() for state in (MISSING, PARTIAL, COMPLETE)]
+    return max((row for row in rows if row), key=lambda row: (row[0], row[2] == COMPLETE), default=None)
+
+
+def streams_in(db: Database, source: str) -> list[str]:
+    """Name the streams of a source that coverage tells of, from one entry of the index to the next."""
+    rows = db.execute(
+        """WITH RECURSIVE named (stream) AS (
+            SELECT min(stream) FROM coverage WHERE source = ?1 UNION ALL
+            SELECT (SELECT min(stream) FROM coverage WHERE source = ?1 AND stream > named.stream)
+            FROM named WHERE named.stream IS NOT NULL
+        ) SELECT stream FROM named WHERE stream IS NOT NULL""",
+        (source,),
+    ).fetchall()
+    return [stream for (stream,) in rows]
 
 
 def _span(since: str | None, until: str, state: str, cause: str | None, reason: str | None, fetched: int) -> _Span:

@@ -225,13 +225,14 @@ class Mentions:
             (mention.text, mention.language, read, row["id"]),
         )
         # Without a model, the score of the old text is in force no more, also where a person says something meanwhile.
+        # What a person has said stays in force; what that leaves open, the model is asked of the new text.
         rows = self._db.execute(
             """UPDATE matches SET state = 'pending', model = NULL
-            WHERE mention_id = ? AND reviewed = 0 AND state != 'pending' RETURNING brand, source, created_at""",
+            WHERE mention_id = ? AND state != 'pending' RETURNING brand, source, created_at""",
             (row["id"],),
         ).fetchall()
         matches = self._db.execute("SELECT id, brand FROM matches WHERE mention_id = ?", (row["id"],)).fetchall()
-        self._db.conn.executemany(  # those that are counted now, a person has spoken of
+        self._db.conn.executemany(  # all of them wait, so that no count changes
             "UPDATE matches SET hidden = ?1, about = CASE WHEN reviewed THEN about ELSE 1 - ?1 END WHERE id = ?2",
             [(hides(mention, brand), match_id) for match_id, brand in matches],
         )

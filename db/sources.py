@@ -1,17 +1,19 @@
 """What is remembered of sources between runs: cursors, waits, coverage and money."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from sqlite_utils import Database
 
-from db.coverage import hours, note_hours
+from db.coverage import hours, note_hours, streams_in
 from db.records import Coverage, Hour, Position, SourceState
 from db.times import from_text, from_text_or_none, to_text, to_text_or_none
 
 _MILLIONTH = Decimal("0.000001")
+_BRANDS = "(brands)"  # under which it is remembered since when each brand is looked for
 
 
 class Sources:
@@ -27,6 +29,11 @@ class Sources:
     def states(self) -> list[SourceState]:
         """Return what is remembered of all sources."""
         return [_state(row) for row in self._db.query("SELECT * FROM sources ORDER BY name")]
+
+    def first_tried(self, name: str) -> datetime | None:
+        """Return when a source was first tried to be read."""
+        (at,) = self._db.execute("SELECT min(started_at) FROM coverage WHERE source = ?", (name,)).fetchone()
+        return from_text_or_none(at)
 
     def succeeded(self, name: str, now: datetime) -> None:
         """A run read the source."""
@@ -109,12 +116,41 @@ class Sources:
 
     def covered_until(self, source: str) -> Mapping[str, datetime]:
         """Return for each stream up to when live runs have read it completely; spans of the past do not count."""
+        sql = """SELECT until FROM coverage WHERE source = ? AND stream = ? AND state = 'complete'
+            AND until >= started_at ORDER BY until DESC LIMIT 1"""
+        found = {stream: self._db.execute(sql, (source, stream)).fetchone() for stream in streams_in(self._db, source)}
+        return {stream: from_text(row[0]) for stream, row in found.items() if row}
+
+    def watch(self, source: str, brands: Collection[str], now: datetime) -> None:
+        """Remember since when a source's posts are matched with each of the brands, and forget others; runs in the
+        caller's transaction."""
+        known = self._watched(source)
+        wanted = {brand: known.get(brand, to_text(now)) for brand in sorted(brands)}
+        if wanted != known:
+            self.move(source, _BRANDS, Position(json.dumps(wanted)))
+
+    def read_for(self, source: str, stream: str, brand: str | None) -> list[tuple[datetime, datetime]]:
+        """Return the spans of a stream that were read wholly, in order; with a brand, since it is matched."""
+        since = "" if brand is None else self._watched(source).get(brand)
+        if since is None:
+            return []
         rows = self._db.execute(
-            """SELECT stream, max(until) FROM coverage
-            WHERE source = ? AND state = 'complete' AND until >= started_at GROUP BY stream""",
-            (source,),
+            """SELECT since, until FROM coverage WHERE source = ? AND stream = ? AND state = 'complete'
+            AND since IS NOT NULL AND started_at >= ? ORDER BY since""",
+            (source, stream, since),
         ).fetchall()
-        return {stream: from_text(until) for stream, until in rows if until}
+        joined: list[tuple[str, str]] = []
+        for start, end in rows:
+            if joined and start <= joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+            else:
+                joined.append((start, end))
+        return [(from_text(start), from_text(end)) for start, end in joined]
+
+    def _watched(self, source: str) -> dict[str, str]:
+        cursor = self.position(source, _BRANDS).cursor
+        found: dict[str, str] = json.loads(cursor) if cursor else {}
+        return found
 
     def first_read(self, source: str, stream: str) -> datetime | None:
         """Return when a live run first read a stream completely."""
@@ -130,9 +166,13 @@ class Sources:
         return hours(self._db, source, since, until, now)
 
     def gaps(self, limit: int) -> list[Coverage]:
-        """Return the latest spans that were not read, and not made up for since."""
+        """Return the latest spans that were not read, and not made up for since.
+
+        What lies before the first reading was not lost, and is not among them.
+        """
         rows = self._db.query(
-            """SELECT * FROM coverage AS gap WHERE state != 'complete' AND NOT EXISTS (
+            """SELECT * FROM coverage AS gap WHERE state != 'complete' AND NOT (since IS NULL AND cause IS 'capped')
+            AND NOT EXISTS (
                 SELECT 1 FROM coverage AS later
                 WHERE later.source = gap.source AND later.stream = gap.stream AND later.id > gap.id
                 AND later.state = 'complete' AND later.until >= gap.until
@@ -147,16 +187,14 @@ class Sources:
 
         What was not read for another reason, as an error, the next live run makes up for.
         """
-        rows = self._db.query(
-            """SELECT * FROM coverage AS gap WHERE source = ? AND state = 'missing' AND cause IN ('saturated', 'capped')
-            AND since IS NOT NULL AND NOT EXISTS (
+        sql = """SELECT * FROM coverage AS gap WHERE source = ? AND stream = ? AND state = 'missing'
+            AND cause IN ('saturated', 'capped') AND since IS NOT NULL AND NOT EXISTS (
                 SELECT 1 FROM coverage AS later
                 WHERE later.source = gap.source AND later.stream = gap.stream AND later.id > gap.id
                 AND later.state = 'complete' AND later.until >= gap.until AND later.since <= gap.since
-            ) ORDER BY id""",
-            [source],
-        )
-        return [_coverage(row) for row in rows]
+            )"""
+        found = [row for stream in streams_in(self._db, source) for row in self._db.query(sql, [source, stream])]
+        return [_coverage(row) for row in sorted(found, key=lambda row: int(row["id"]))]
 
     def live_cost(self, source: str, since: datetime) -> tuple[datetime | None, Decimal]:
         """Return since when live runs have read a source, from a time on at most, and what they have cost since."""

@@ -71,6 +71,24 @@ class Verdicts:
         for row in self._db.query(sql, values):
             yield match_from_row(row), _verdict(row)
 
+    def agreement(self, question: str, brands: Sequence[str], since: datetime | None = None) -> tuple[int, int]:
+        """Count posts drawn at random on which people have answered a question since a time: (agreed, judged).
+
+        Agreed is where the model in force says what they say. Posts that it does not rate are not among them.
+        """
+        if question not in GUIDE:
+            raise InputError(f"no verdict is given on {question}; but on {', '.join(GUIDE)}")
+        agreed, judged = self._db.execute(
+            f"""SELECT coalesce(sum(s.{question} = v.{question}), 0), count(*)
+            FROM verdicts v CROSS JOIN matches k ON k.id = v.match_id
+                JOIN scores s ON s.match_id = k.id AND s.model = k.model
+            WHERE v.id = {NEWEST_VERDICT} AND v.about AND v.{question} IS NOT NULL AND s.rated AND v.given_at > ?
+                AND k.brand IN ({", ".join("?" * len(brands))})
+                AND EXISTS (SELECT 1 FROM verdicts WHERE match_id = k.id AND random)""",
+            (to_text(since) if since else "", *brands),
+        ).fetchone()
+        return int(agreed), int(judged)
+
     def judged_by(self, time: datetime) -> set[int]:
         """Return the ids of the matches on which a verdict had been given by then."""
         sql = "SELECT DISTINCT match_id FROM verdicts WHERE given_at <= ?"

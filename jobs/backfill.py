@@ -7,10 +7,10 @@ due, and no money that they are likely to need.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from db.backfills import DONE, GAP, REFUSED
+from db.backfills import GAP, REFUSED
 from db.errors import BudgetSpent, CollectorError, NotAuthorised, RateLimited
 from db.records import Backfill, Batch, Coverage, Gap
 from db.store import Store
@@ -21,6 +21,7 @@ from jobs.spare import spare
 from models.brand import Brand
 
 MOST = 10  # requests a turn, over all spans
+PUT_OFF = timedelta(days=1)  # of a gap that the platform refuses to give
 
 
 def backfill(
@@ -117,6 +118,8 @@ class _Turn:
             return
         if source.name in self._troubled or waits(self._store, source.name, self._now):
             return
+        if span.requested_at > self._now:
+            return
         reachable = self._cut(historian, span)
         if reachable is None:
             return
@@ -129,7 +132,10 @@ class _Turn:
                 self._store.sources.wait(source.name, self._now, str(limit), limit.not_before)
             self._hold(span, str(limit))
         except NotAuthorised as refusal:
-            self._refuse(span, str(refusal))
+            if span.cause == GAP:
+                self._put_off(span, str(refusal))
+            else:
+                self._refuse(span, str(refusal))
         except CollectorError as failure:
             self._hold(span, str(failure), failed=True)
         except Exception as bug:
@@ -146,9 +152,15 @@ class _Turn:
             return self._leave_out(span, Gap(span.since, oldest, reason, "capped"))
 
     def _leave_out(self, span: Backfill, gap: Gap) -> Backfill | None:
-        """Write down that a span cannot be read up to the end of a gap; return the rest of the span."""
-        until = min(gap.until, span.until)
-        self._cover(span, max(gap.since or span.since, span.since), until, "missing", gap.reason, gap.cause)
+        """Write down that a gap in a span cannot be read; return the span as it is now, None where nothing is left.
+
+        What lies around a gap in the middle is read all the same: `finish` takes the gap out of it.
+        """
+        since, until = max(gap.since or span.since, span.since), min(gap.until, span.until)
+        self._cover(span, since, until, "missing", gap.reason, gap.cause)
+        if since > span.since:
+            self._store.backfills.leave_out(span, since, until, gap.reason)
+            return span
         if until == span.until:
             self._store.backfills.close(span, REFUSED, gap.reason)
             return None
@@ -175,7 +187,7 @@ class _Turn:
         with self._store.transaction():
             added = keep(self._store, source, batch, self._brands, self._now)
             self._store.backfills.progress(span, batch.resume, oldest, batch.fetched, added.stored)
-            if batch.gap and batch.gap.until > span.since:
+            if batch.gap and batch.gap.until > span.since and (batch.gap.since or span.since) < span.until:
                 rest = self._leave_out(span, batch.gap)
             if rest and batch.cursor is not None:
                 self._finish(rest)
@@ -185,10 +197,10 @@ class _Turn:
         return rest and replace(rest, resume=batch.resume)
 
     def _finish(self, span: Backfill) -> None:
-        self._store.backfills.close(span, DONE)
-        read = self._store.backfills.named(span.id)
-        self._cover(read, read.since, read.until, "complete")
-        self._done += 1
+        parts = self._store.backfills.finish(span)
+        for part in parts:
+            self._cover(part, part.since, part.until, "complete")
+        self._done += bool(parts)
 
     def _cover(
         self,
@@ -221,6 +233,13 @@ class _Turn:
             self._store.backfills.note(span, note)
         self._troubled.add(span.source)
         (self._errors if failed else self._notes).append(f"{span.source} ({span.stream}): {note}")
+
+    def _put_off(self, span: Backfill, note: str) -> None:
+        """Ask for a gap again in a day, or once the source reads again: nobody asked for it, and nobody would again."""
+        with self._store.transaction():
+            self._store.backfills.put_off(span, self._now + PUT_OFF, note)
+        self._troubled.add(span.source)
+        self._errors.append(f"{span.source} ({span.stream}): {note}")
 
     def _refuse(self, span: Backfill, note: str) -> None:
         with self._store.transaction():

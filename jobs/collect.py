@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from db.errors import CollectorError, NotAuthorised, RateLimited
+from db.errors import CollectorError, NotAuthorised, RateLimited, StreamRefused
 from db.mentions import Added
 from db.records import Batch, Coverage, Gap, Position
 from db.store import Store
@@ -19,11 +19,14 @@ from models.brand import Brand
 
 __all__ = ["Source", "cause_of", "collect", "keep"]
 
+ERRORS_TOLD = 3  # of the streams that a platform refuses; coverage names them all
+
 
 def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime) -> Outcome:
     """Read every stream of the source, the one read longest ago first. Errors of the platform end up in the outcome."""
     with store.transaction():
         store.sources.configured(source.name, source.kind, source.fingerprint)
+        store.sources.watch(source.name, [brand.name for brand in brands], now)
     state = store.sources.state(source.name)
     if state and state.paused:
         return Outcome({}, f"paused: {state.paused}; mend it, then `sentimon resume {source.name}`")
@@ -33,6 +36,7 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
     covered = store.sources.covered_until(source.name)
     streams = sorted(source.collector.streams(), key=lambda stream: (stream in covered, covered.get(stream, now)))
     total, fetched, error, note = Added(), 0, None, None
+    refused: list[str] = []
     bug: Exception | None = None
     for stream in streams:
         reading = _Reading(store, source, stream, brands, covered.get(stream), now)
@@ -43,6 +47,8 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
             with store.transaction():
                 store.sources.wait(source.name, now, note, limit.not_before)
             break
+        except StreamRefused as refusal:
+            refused.append(str(refusal))
         except NotAuthorised as refusal:
             error = str(refusal)
             with store.transaction():
@@ -59,14 +65,29 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
             fetched += reading.fetched
     if bug:
         raise bug
-    if error is None and note is None:
+    if error is None and note is None and len(refused) < len(streams):
         with store.transaction():
             store.sources.succeeded(source.name, now)
+            if state and state.last_error:
+                store.backfills.ask_now(source.name, now)
+    if refused:
+        error = _told(refused if error is None else [error, *refused])
+        with store.transaction():
+            if len(refused) == len(streams):
+                store.sources.pause(source.name, now, error)
+            elif note is None:
+                store.sources.failed(source.name, now, error)
     counts = {"fetched": fetched, "stored": total.stored, "known": total.known, "matched": total.matched}
     passed_over = fetched - total.stored - total.known  # they name no brand, or were read before
     if passed_over > 0:
         counts["passed_over"] = passed_over
     return Outcome(counts, error, note)
+
+
+def _told(errors: Sequence[str]) -> str:
+    """Name the first few errors of a run."""
+    more = len(errors) - ERRORS_TOLD
+    return "; ".join(errors[:ERRORS_TOLD]) + (f"; and {more} more" if more > 0 else "")
 
 
 class _Reading:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 COLLECT = "collect"  # the job that has sources
+ONE = {"brands": "brand", "copies": "copy", "records": "record", "requests": "request"}  # of what jobs count
 BETWEEN = timedelta(seconds=0.3)  # the first turns of two jobs
 LAST_WORD = 7.0  # seconds that running jobs get to end by themselves, of the ten within which everything ends
 
@@ -127,7 +128,8 @@ def _scheduled(job: Job, path: Path, clock: Clock) -> None:
 def describe(run: JobRun) -> str:
     """Write one line about a run."""
     name = f"{run.job} {run.source}" if run.source else run.job
-    counts = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in run.counts.items())
+    named = [(count, ONE.get(what, what) if count == 1 else what) for what, count in run.counts.items()]
+    counts = ", ".join(f"{count} {what.replace('_', ' ')}" for count, what in named)
     parts = [part for part in (counts, run.error, run.note) if part]
     return f"{name}: {'; '.join(parts) or 'nothing to do'} ({run.seconds:.1f} s)"
 

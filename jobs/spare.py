@@ -45,6 +45,8 @@ def _need(store: Store, source: Source, now: datetime) -> Decimal:
     budget = source.monthly_budget
     if budget is None and source.price:
         budget = source.total_budget
+    if budget is None:  # nothing is kept of what has no limit
+        return Decimal(0)
     since, spent = store.sources.live_cost(source.name, now - LOOKED_BACK)
     over = now - since if since else timedelta(0)
     return likely_need(spent, over, next_month(now) - now, budget)

@@ -22,13 +22,17 @@ class Brand:
 
 
 def naming(brands: Sequence[Brand]) -> Callable[[Mention], list[str]]:
-    """Return what names the brands that a post is about. What a brand's own account writes is no mention of it.
+    """Return what names the brands that a post is about: by its words, or by the accounts that it addresses.
 
-    Of many brands, only those are looked at whose query asks for a word that the post has.
+    What a brand's own account writes is no mention of it. Of many brands, only those are looked at whose query asks for
+    a word that the post has.
     """
     by_cue: dict[str, set[int]] = {}
+    by_account: dict[tuple[str, str], set[int]] = {}
     always: set[int] = set()
     for number, brand in enumerate(brands):
+        for platform, account in brand.accounts.items():
+            by_account.setdefault((platform, account.removeprefix("@").casefold()), set()).add(number)
         cues = brand.query.cues()
         if cues is None:
             always.add(number)
@@ -37,10 +41,12 @@ def naming(brands: Sequence[Brand]) -> Callable[[Mention], list[str]]:
 
     def named(mention: Mention) -> list[str]:
         likely = always.union(*(by_cue[cue] for cue in cues_in(mention.text) if cue in by_cue))
+        told = {(mention.source, account.casefold()) for account in mention.addressed}
+        addressed = set[int]().union(*(by_account[each] for each in told if each in by_account))
         return [
             brand.name
-            for brand in (brands[number] for number in sorted(likely))
-            if not _wrote(brand, mention) and brand.query.matches(mention.text)
+            for number, brand in ((number, brands[number]) for number in sorted(likely | addressed))
+            if not _wrote(brand, mention) and (number in addressed or brand.query.matches(mention.text))
         ]
 
     return named

@@ -11,6 +11,7 @@ from db.records import Hour
 from db.store import Store
 from db.times import floor, to_text
 from monitor.config import Config
+from monitor.words import counted
 
 SIGNS = {"complete": "#", "partial": "~", "missing": "."}
 UNKNOWN = " "
@@ -52,8 +53,8 @@ def coverage_lines(coverage: Mapping[str, Any]) -> list[str]:
         lines += [
             "",
             f"{source['name']} ({source['kind']}): {source['complete']} complete, {source['partial']} partial, "
-            f"{source['missing']} missing; this month {month['calls']} calls, {month['posts']} posts, "
-            f"${Decimal(month['spent']):.2f} spent",
+            f"{source['missing']} missing; this month {counted(month['calls'], 'call')}, "
+            f"{counted(month['posts'], 'post')}, ${Decimal(month['spent']):.2f} spent",
         ]
         if not source["hours"]:
             lines.append("  nothing was read yet")

@@ -17,6 +17,7 @@ from db.times import to_text
 from models.brand import Brand
 from models.query import And, Near, Node, Not, Or, Phrase, Query, Word
 from monitor.config import Config
+from monitor.first_look import wants_key
 from monitor.plugins import CollectorKind, Kinds
 
 NAME = "test"  # of the brand that the query is tried as
@@ -46,10 +47,12 @@ def configured(config: Config) -> list[Place]:
     ]
 
 
-def unconfigured(kinds: Kinds, query: Query) -> list[Place]:
-    """Name the kinds that need no key, with their default options, and those of EXAMPLES."""
+def unconfigured(kinds: Kinds, query: Query, keyless: bool = False) -> list[Place]:
+    """Name the kinds that need no key, with their default options, and, unless `keyless`, those of EXAMPLES."""
     found = []
     for name, kind in sorted(kinds.collectors.items()):
+        if keyless and wants_key(kind):
+            continue
         if options := _options(kind, query):
             found.append(Place(name, kind, options))
     return found

@@ -28,6 +28,7 @@ class Archive:
     faults: Mapping[int, BaseException] = field(default_factory=dict)
     units: int = 0  # of a daily ration of 20, by the page
     gap: Gap | None = None  # told with the last page
+    gaps: Sequence[Gap] = ()  # told with the pages, one each
     with_cursor: bool = True
     with_resume: bool = True
     asked: list[tuple[str, datetime, datetime, str | None]] = field(default_factory=list)
@@ -58,6 +59,12 @@ class Archive:
                 meter.use(self.units, 20, now.strftime("%Y-%m-%d"), now + DAY)
             found = sorted((post for post in self.posts if since <= post.created_at < below), key=_age)[-PAGE:]
             below = min((post.created_at for post in found), default=since)
+            if self.gaps:
+                more = self.pages < len(self.gaps)
+                yield Batch((), resume=below.isoformat() if more else None, gap=self.gaps[self.pages - 1])
+                if more:
+                    continue
+                return
             if len(found) < PAGE:
                 cursor = "end" if self.with_cursor else None
                 yield Batch(found, cursor=cursor, fetched=len(found), gap=self.gap)

@@ -228,6 +228,35 @@ class TestLimits:
         assert hours(store, WEEK, NOW - 3 * DAY) == {("missing", "saturated")}
         assert turn(store, source(past)).counts["requests"] == 0  # it is not tried over and over
 
+    @pytest.mark.parametrize(
+        ("gap", "read"),
+        [
+            ((NOW - 4 * DAY, NOW - 3 * DAY), [(WEEK, NOW - 4 * DAY), (NOW - 3 * DAY, NOW)]),
+            ((NOW - 3 * DAY, NOW + DAY), [(WEEK, NOW - 3 * DAY)]),
+        ],
+    )
+    def test_around_a_gap_inside_a_span_all_is_read(
+        self, store: Store, gap: tuple[datetime, datetime], read: list[tuple[datetime, datetime]]
+    ) -> None:
+        ask(store)
+        turn(store, source(archive(gap=Gap(*gap, "lost", "capped"))))
+        left_out = (gap[0], min(gap[1], NOW))
+        assert {(span.since, span.until, span.state) for span in store.backfills.all()} == {
+            (*left_out, REFUSED),
+            *((*part, DONE) for part in read),
+        }
+        assert sum(span.fetched for span in store.backfills.all()) == 23
+        assert hours(store, *left_out) == {("missing", "capped")}
+        assert [hours(store, *part) for part in read] == [{("complete", None)}] * len(read)
+        assert [(span.since, span.until) for span in ask(store)] == [left_out]  # a person may ask for it again
+
+    def test_gaps_that_leave_nothing_of_a_span_refuse_it(self, store: Store) -> None:
+        ask(store, NOW - DAY)
+        pages = [Gap(NOW - HOUR, NOW, "lost", "capped"), Gap(NOW - DAY, NOW - HOUR, "lost", "capped")]
+        assert turn(store, source(archive(gaps=pages))).counts["done"] == 0
+        assert {span.state for span in store.backfills.all()} == {REFUSED}
+        assert hours(store, NOW - DAY) == {("missing", "capped")}
+
     def test_a_rate_limit_lets_the_source_wait_and_keeps_what_came_before(self, store: Store) -> None:
         ask(store)
         past = archive(faults={3: RateLimited("slow down", NOW + HOUR)})
@@ -355,12 +384,32 @@ class TestGaps:
         turn(store, source(archive(first=first)))
         assert store.backfills.all() == []
 
-    def test_a_gap_is_not_asked_for_again_when_its_past_is_refused(self, store: Store) -> None:
+    def test_a_gap_whose_past_is_refused_is_asked_for_again_a_day_later(self, store: Store) -> None:
         self.live(store, Gap(NOW - 2 * DAY, NOW - DAY, "older"))
-        past = archive(faults={1: NotAuthorised("no archive")})
-        turn(store, source(past))
-        turn(store, source(past))
+        past = archive(faults={1: NotAuthorised("no archive"), 2: NotAuthorised("no archive")})
+        assert turn(store, source(past)).error == "x-main (Acme): no archive"
+        assert turn(store, source(past), now=NOW + 23 * HOUR).error is None
         assert past.pages == 1
+        turn(store, source(past), now=NOW + DAY)
+        turn(store, source(past), now=NOW + 25 * HOUR)
+        assert past.pages == 2
+        turn(store, source(past), now=NOW + 2 * DAY)
+        assert [span.state for span in store.backfills.all()] == [DONE]
+
+    def test_a_gap_whose_past_is_refused_is_asked_for_again_as_soon_as_the_source_reads_again(
+        self, store: Store
+    ) -> None:
+        self.live(store, Gap(NOW - 2 * DAY, NOW - DAY, "older"))
+        past = archive(faults={1: NotAuthorised("401")})
+        turn(store, source(past))
+        collect(store, source(Script({"Acme": [NotAuthorised("401")]})), BRANDS, NOW + MINUTE)
+        with store.transaction():
+            store.sources.resume("x-main")
+        turn(store, source(past), now=NOW + 2 * MINUTE)
+        assert past.pages == 1
+        collect(store, source(Script({"Acme": [batch(cursor="1")]})), BRANDS, NOW + 3 * MINUTE)
+        turn(store, source(past), now=NOW + 3 * MINUTE)
+        assert [(span.state, span.note) for span in store.backfills.all()] == [(DONE, None)]
 
     def test_what_failed_for_another_reason_is_no_gap_to_fill(self, store: Store) -> None:
         collect(store, source(Script({"Acme": [SourceUnavailable("no answer")]})), BRANDS, NOW)
@@ -437,6 +486,39 @@ class TestPlanning:
         lines = self.plans(store, archive(names=("Acme", "comments")))
         assert [line.partition(" to ")[2] for line in lines] == ["2026-03-02 12:00 UTC", "2026-03-04 12:00 UTC"]
 
+    def read_live(self, store: Store, stream: str, name: str = "Acme") -> None:
+        """Live runs every twelve hours of the last four days, which find nothing."""
+        for half_day in range(8, -1, -1):
+            collect(store, source(Script({stream: [batch(cursor="1")]})), [brand(name)], NOW - half_day * 12 * HOUR)
+
+    @pytest.mark.parametrize("stream", ["Acme", "comments"])
+    def test_what_live_runs_have_read_wholly_is_not_read_again_though_they_found_nothing(
+        self, store: Store, stream: str
+    ) -> None:
+        self.read_live(store, stream)
+        past = archive(names=(stream,))
+        before = [f"x-main ({stream}): 2026-02-25 12:00 to 2026-02-28 12:00 UTC"]
+        assert self.plans(store, past) == before
+        assert self.plans(store, past, until=NOW) == before
+        assert self.plans(store, past, until=NOW, again=True) == [
+            f"x-main ({stream}): 2026-02-25 12:00 to 2026-03-04 12:00 UTC"
+        ]
+
+    def test_what_live_runs_could_not_read_is_asked_for(self, store: Store) -> None:
+        self.read_live(store, "Acme")
+        gone = "UPDATE coverage SET state = 'missing' WHERE until = '2026-03-02T12:00:00Z'"
+        store._db.execute(gone)
+        assert self.plans(store, archive(), until=NOW)[1:] == [
+            "x-main (Acme): 2026-03-02 00:00 to 2026-03-02 12:00 UTC"
+        ]
+
+    def test_a_stream_of_all_brands_is_read_for_a_brand_that_is_new(self, store: Store) -> None:
+        self.read_live(store, "comments", "Bolt")
+        past = archive(names=("comments",))
+        assert self.plans(store, past) == ["x-main (comments): 2026-02-25 12:00 to 2026-03-04 12:00 UTC"]
+        collect(store, source(Script({"comments": [batch(cursor="1")]})), BRANDS, NOW)
+        assert len(self.plans(store, past)) == 1
+
     def test_what_was_read_before_is_told(self, store: Store) -> None:
         ask(store)
         turn(store, source(archive()))
@@ -470,7 +552,7 @@ class TestCommand:
         first, second = said(sentimon(*ASK), *ASK).splitlines()
         assert first.startswith("old (Acme): ")
         assert second.endswith(f"done, {self.stored(plugged)} fetched, {self.stored(plugged)} stored")
-        assert self.stored(plugged) in (47, 48)
+        assert self.stored(plugged) in (48, 49)
 
     def test_a_dry_run_asks_for_nothing(self, plugged: Path) -> None:
         configure(plugged, past(), '[[sources]]\nkind = "file"\npath = "x.csv"')
@@ -487,7 +569,7 @@ class TestCommand:
         configure(plugged, past())  # with other options it is not held back any more
         result = said(sentimon(*ASK), *ASK)
         assert "done" in result
-        assert self.stored(plugged) in (47, 48)
+        assert self.stored(plugged) in (48, 49)
 
     def test_interrupted_it_leaves_the_rest_to_the_schedule(self, plugged: Path) -> None:
         configure(plugged, past("interrupted_at = 3"))
@@ -496,7 +578,7 @@ class TestCommand:
         configure(plugged, past())
         said(sentimon("run", "--once", "--job", "collect"))
         assert "1 done" in said(sentimon("run", "--once", "--job", "backfill"))
-        assert self.stored(plugged) in (47, 48)
+        assert self.stored(plugged) in (48, 49)
 
     def test_beside_a_running_schedule_it_only_asks(self, plugged: Path) -> None:
         from monitor.cli.run import alone

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from db.errors import CollectorError, InputError, NotAuthorised, RateLimited, SourceUnavailable
-from db.records import Batch, Mention, Position
+from db.records import Batch, Gap, Mention, Position
 from db.store import Store
 from jobs.collect import Source, collect
 from jobs.collector import Checker, Historian
@@ -80,7 +80,8 @@ class Rig:
         return [text for (text,) in rows(self.path, "SELECT text FROM mentions WHERE gone_at IS NULL ORDER BY id")]
 
     def covered(self, stream: str) -> list[tuple[Any, ...]]:
-        sql = "SELECT state, cause FROM coverage WHERE stream = ? ORDER BY id"
+        begun = "since IS NOT NULL OR state != 'missing'"  # what lies before the first run is not told here
+        sql = f"SELECT state, cause FROM coverage WHERE stream = ? AND ({begun}) ORDER BY id"
         return rows(self.path, sql, stream)
 
 
@@ -237,7 +238,7 @@ def test_what_the_stream_keeps_no_more_is_a_gap_and_the_rest_is_read(stream: Rig
     outcome = live(stream, timedelta(hours=60))
     assert outcome.error is None
     assert stream.texts() == ["acme in time"]
-    sql = "SELECT since, until, cause FROM coverage WHERE state = 'missing'"
+    sql = "SELECT since, until, cause FROM coverage WHERE state = 'missing' AND since IS NOT NULL"
     assert rows(stream.path, sql) == [("2026-11-20T12:00:00Z", "2026-11-21T18:00:00Z", "capped")]
 
 
@@ -250,10 +251,30 @@ def test_a_first_run_begins_now_or_as_long_ago_as_it_is_told(fake: FakeBluesky, 
         rig.store.close()
 
 
-def test_a_first_run_that_begins_before_what_is_kept_tells_no_gap(stream: Rig) -> None:
-    collector = build(stream.options(replay="5d"), BRANDS)
-    batches = list(collector.collect("posts", Position(), stream.meter, T0))
-    assert [batch.gap for batch in batches] == [None]
+def test_a_first_run_that_begins_before_what_is_kept_tells_from_when_on_it_read(stream: Rig) -> None:
+    stream.fake.kept = 12 * HOUR  # as its operator likes
+    stream.fake.post("acme is kept", T0 + 30 * HOUR)
+    stream.clock.now = T0 + 36 * HOUR
+    stream.fake.post("somebody had dinner", stream.clock.now)
+    (batch,) = build(stream.options(replay="36h"), BRANDS).collect("posts", Position(), stream.meter, stream.clock.now)
+    assert batch.gap == Gap(None, T0 + 30 * HOUR, "older than what Bluesky's Jetstream keeps", "capped")
+
+
+@pytest.mark.parametrize(("replay", "told"), [("0s", ["partial"]), ("90m", ["partial", "complete"])])
+def test_of_the_hour_in_which_the_first_run_begins_only_the_rest_was_read(
+    fake: FakeBluesky, clock: Clock, tmp_path: Path, replay: str, told: list[str]
+) -> None:
+    clock.now += 10 * MINUTE
+    rig = Rig(fake, clock, tmp_path / "a.db", {"replay": replay})
+    fake.post("somebody had lunch", clock.now)
+    assert rig.run(timedelta(0)).error is None
+    for _ in range(10):
+        assert live(rig, 5 * MINUTE).error is None
+    found = rig.store.sources.hours("bluesky", T0 - DAY, clock.now, clock.now)
+    assert [hour.state for hour in found] == [*told, *["complete"] * (replay != "0s")]
+    assert found[0].reason == "the stream is read from then on, see `replay`"
+    assert rig.store.sources.gaps(9) == []
+    rig.store.close()
 
 
 def test_a_run_that_has_not_caught_up_says_how_far_it_came_and_the_next_goes_on(stream: Rig) -> None:
@@ -651,6 +672,18 @@ def test_notifications_are_mentions_replies_and_quotes_of_the_account(account: R
     assert found[0].reach.likes is None
 
 
+def test_notifications_of_a_brands_own_account_are_kept_whatever_they_say(account: Rig) -> None:
+    account.fake.notify(account.fake.post("where is my parcel?", T0 - MINUTE), "reply")
+    account.brands = [Brand("Acme", parse("acme"), accounts={"bluesky": "did:plc:another"})]
+    account.collector = build(account.options(search=False), account.brands)
+    account.run()
+    assert account.texts() == []
+    account.brands = [Brand("Acme", parse("acme"), accounts={"bluesky": DID})]
+    account.collector = build(account.options(search=False), account.brands)
+    account.run()
+    assert account.texts() == ["where is my parcel?"]
+
+
 def test_many_notifications_are_paged_back_to_the_last_run(account: Rig) -> None:
     for number in range(250):
         account.fake.notify(account.fake.post(f"acme {number}", T0 - HOUR + number * SECOND), "mention")
@@ -699,6 +732,7 @@ def test_what_both_stream_and_search_bring_is_stored_once(fake: FakeBluesky, clo
         ({"app_password": "secret-word"}, "together"),
         ({"stream": False}, "nothing is left to read"),
         ({"replay": "soon"}, "number and a unit"),
+        ({"replay": "37h"}, 'Jetstream keeps no more than 36 hours: give "36h" at most, not "37h"'),
         ({"jetstream_url": "https://bsky.network"}, "wss://"),
         ({"service_url": "http://bsky.social"}, "https"),
         ({"service_url": "bsky.social"}, "address"),

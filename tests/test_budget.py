@@ -107,7 +107,7 @@ def test_status_shows_how_each_hour_was_read_and_what_was_metered(tmp_path: Path
     assert "nothing was read yet" in said(sentimon("status", "--coverage", "--config", path))
     said(sentimon("run", "--once", "--job", "collect", "--config", path))
     shown = said(sentimon("status", "--coverage", "--config", path))
-    assert "file (file): 1 complete, 0 partial, 0 missing; this month 1 calls, 1 posts" in shown
+    assert "file (file): 1 complete, 0 partial, 0 missing; this month 1 call, 1 post," in shown
     (source,) = told("status", "--coverage", "--config", path)["sources"]
     assert [hour["state"] for hour in source["hours"]] == ["complete"]
     assert source["not_complete"] == []

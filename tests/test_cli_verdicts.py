@@ -51,7 +51,7 @@ class TestLabel:
         (verdict,) = given(folder)
         assert (dict(verdict.labels), verdict.reviewer) == (ALL_FIVE, "ann")
         assert (verdict.random, verdict.about) == (True, True)
-        assert "1 posts judged, 0 of them corrected" in shown
+        assert "1 post judged, 0 of them corrected" in shown
 
     def test_two_digits_correct_a_question(self, folder: Path) -> None:
         store_posts(folder, "acme is fine")
@@ -66,13 +66,13 @@ class TestLabel:
 
     def test_what_was_answered_is_stored_when_it_ends_early(self, folder: Path) -> None:
         store_posts(folder, "acme one", "acme two", "acme three")
-        assert "1 posts judged" in said(label("\n"))  # nothing more comes
-        assert "1 posts judged" in said(label("\nq\n"))
+        assert "1 post judged" in said(label("\n"))  # nothing more comes
+        assert "1 post judged" in said(label("\nq\n"))
         assert len(given(folder)) == 2
 
     def test_what_is_skipped_comes_again_and_what_is_judged_does_not(self, folder: Path) -> None:
         store_posts(folder, "acme one", "acme two")
-        assert "1 posts judged" in said(label("s\n\n"))
+        assert "1 post judged" in said(label("s\n\n"))
         assert "1 of 1" in said(label("s\n"))
         said(label("\n"))
         assert complaint(label("")) == "sentimon: no rated post is left that nobody has judged"
@@ -108,7 +108,7 @@ class TestLabel:
         store_posts(folder, "acme one")
         with pytest.raises(ValueError):
             parse(typed)
-        assert "1 posts judged, 0 of them corrected" in said(label(f"{typed}\n\n"))
+        assert "1 post judged, 0 of them corrected" in said(label(f"{typed}\n\n"))
 
     def test_every_label_has_a_digit(self) -> None:
         from db.labels import LABELS
@@ -216,7 +216,7 @@ class TestFiles:
         said(sentimon("verdicts", "sample", "1", "sheet.csv"))
         assert "'@acme" in (folder / "sheet.csv").read_text()
         again = ("verdicts", "import", "sheet.csv", "--reviewer", "=ann")
-        assert said(sentimon(*again)) == "1 verdicts new, 0 unchanged\n"
+        assert said(sentimon(*again)) == "1 verdict new, 0 unchanged\n"
         said(sentimon("verdicts", "export", "out.csv"))
         assert said(sentimon("verdicts", "import", "out.csv")) == "0 verdicts new, 1 unchanged\n"
         assert [verdict.reviewer for verdict in given(folder)] == ["=ann"]
@@ -231,13 +231,13 @@ class TestFiles:
         store_posts(folder, "acme is fine")
         row = {"source": "x", "source_id": "x0", "brand": "Acme", "sentiment": "positive"}
         result = CliRunner().invoke(main, ["verdicts", "import", "-"], input=Slow(json.dumps(row).encode()))
-        assert said(result) == "1 verdicts new, 0 unchanged\n"
+        assert said(result) == "1 verdict new, 0 unchanged\n"
         assert len(told("mentions")) == 2
 
     def test_verdicts_come_through_a_pipe(self, folder: Path) -> None:
         store_posts(folder, "acme is fine")
         row = {"source": "x", "source_id": "x0", "brand": "Acme", "sentiment": "positive"}
-        assert said(sentimon("verdicts", "import", "-", stdin=json.dumps(row))) == "1 verdicts new, 0 unchanged\n"
+        assert said(sentimon("verdicts", "import", "-", stdin=json.dumps(row))) == "1 verdict new, 0 unchanged\n"
         assert [(dict(v.labels), v.random) for v in given(folder)] == [({"sentiment": "positive"}, False)]
 
 
@@ -252,8 +252,8 @@ class TestMeasuring:
         result = sentimon("evaluate", "--db")
         assert "sentiment, keywords-1: 3 posts" in said(result)
         assert "touchpoint, keywords-1, by source" in result.stdout
-        assert "1 verdicts left out: their posts were not drawn at random" in result.stderr
-        assert "3 posts are few" in result.stderr
+        assert "1 verdict left out: on posts that were not drawn at random" in result.stderr
+        assert "measured on 3 posts only" in result.stderr
         ours = told("evaluate", "--db")[0]
         assert ours["accuracy"]["value"] == pytest.approx(2 / 3, abs=1e-3)
         assert {source: found["posts"] for source, found in ours["by_source"].items()} == {"reddit": 1, "x": 2}
@@ -328,7 +328,7 @@ class TestTraining:
         said(sentimon("train", "--from-verdicts"))
         result = sentimon("evaluate", "--db", "--json")
         assert json.loads(result.stdout)[0]["posts"] < 30
-        assert "own-1 has learned from their posts" in result.stderr
+        assert "own-1 has learned from these posts" in result.stderr
 
     def test_a_post_that_a_version_learned_from_is_not_measured_on_when_it_is_corrected_later(
         self, taught: Taught, tmp_path: Path

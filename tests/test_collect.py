@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from db.errors import BudgetSpent, DatabaseError, NotAuthorised, RateLimited, SourceUnavailable
+from db.errors import BudgetSpent, DatabaseError, NotAuthorised, RateLimited, SourceUnavailable, StreamRefused
 from db.filters import Filter
-from db.records import Gap, Position
+from db.records import Batch, Gap, Position
 from db.store import Store
 from jobs.collect import Source, collect
 from jobs.meter import StoreMeter, next_month
@@ -68,6 +68,21 @@ def test_what_a_brands_own_account_writes_is_no_mention_of_it(store: Store) -> N
         ("3", "Bolt"),
         ("4", "Acme"),
     }
+
+
+def test_a_post_that_addresses_a_brands_own_account_is_about_the_brand_whatever_it_says(store: Store) -> None:
+    acme = brand(accounts={"x": "AcmeCare"}, hide=parse("giveaway"))
+    posts = [
+        mention(1, "where is my parcel?", addressed=["acmecare"]),
+        mention(2, "where is my parcel?", addressed=["boltcare"]),
+        mention(3, "where is my parcel?", source="reddit", addressed=["acmecare"]),  # somebody else's name there
+        mention(4, "on it", author="acmecare", addressed=["acmecare"]),
+        mention(5, "bolt is better", addressed=["acmecare"]),
+        mention(6, "join our giveaway", addressed=["acmecare"]),
+    ]
+    collect(store, source(Script({"all": [batch(*posts)]})), [acme, brand("Bolt")], NOW)
+    sql = "SELECT source_id, brand, about FROM matches JOIN mentions m ON m.id = mention_id"
+    assert set(rows(store.path, sql)) == {("1", "Acme", 1), ("5", "Acme", 1), ("5", "Bolt", 1), ("6", "Acme", 0)}
 
 
 def test_a_post_read_again_is_known(store: Store) -> None:
@@ -178,6 +193,31 @@ def test_a_refusal_pauses_the_source_until_a_person_resumes_it(store: Store) -> 
     script.play["a"] = [batch(mention(2))]
     assert collect(store, source(script), ACME, NOW).error is None
     assert ids(store) == ["1", "2"]
+
+
+def test_streams_that_are_refused_are_told_and_the_source_goes_on(store: Store) -> None:
+    gone: dict[str, list[Batch | BaseException]] = {name: [StreamRefused(f"{name} is gone")] for name in "abcde"}
+    outcome = collect(store, source(Script({**gone, "f": [batch(mention(1), cursor="1")]})), ACME, NOW)
+    assert outcome.error == "a is gone; b is gone; c is gone; and 2 more"
+    state = store.sources.state("x-main")
+    assert state is not None
+    assert (state.paused, state.last_error, state.last_ok_at) == (None, outcome.error, NOW)
+
+
+def test_a_source_all_of_whose_streams_are_refused_is_paused(store: Store) -> None:
+    collect(store, source(Script({name: [StreamRefused(f"{name} is gone")] for name in "ab"})), ACME, NOW)
+    state = store.sources.state("x-main")
+    assert state is not None
+    assert (state.paused, state.last_ok_at) == ("a is gone; b is gone", None)
+
+
+def test_a_stream_that_is_refused_takes_nothing_from_a_limit_that_another_one_meets(store: Store) -> None:
+    script = Script({"a": [StreamRefused("a is gone")], "b": [RateLimited("wait", NOW + DAY)]})
+    outcome = collect(store, source(script), ACME, NOW)
+    assert (outcome.error, outcome.note) == ("a is gone", "wait")
+    state = store.sources.state("x-main")
+    assert state is not None
+    assert (state.paused, state.last_error, state.not_before) == (None, "wait", NOW + DAY)
 
 
 @pytest.mark.parametrize("fault", [NotAuthorised("no"), RateLimited("wait", NOW + 30 * DAY)])

@@ -1,12 +1,9 @@
-"""What every collector and every channel promises, the built-in ones and one that is installed beside sentimon."""
+"""What every collector promises, the built-in ones and one that is installed beside sentimon."""
 
 import base64
-import importlib
 import logging
 import os
 import re
-import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,17 +15,16 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from db.errors import CollectorError, DeliveryFailed, InputError
+from db.errors import CollectorError, InputError
 from db.records import Batch, Mention, Position
 from db.store import Store
-from jobs.channel import Message
 from jobs.collect import Source, collect
 from jobs.collector import Collector
 from models.brand import Brand
 from models.query import parse
 from monitor import plugins
-from monitor.plugins import ChannelKind, CollectorKind, Kinds
-from tests.cli_rig import ROOT, jsonl, post
+from monitor.plugins import CollectorKind, Kinds
+from tests.cli_rig import jsonl, post
 from tests.fake_bluesky import HANDLE, PASSWORD, FakeBluesky
 from tests.fake_feeds import FakeAppStore, FakeFeeds
 from tests.fake_hackernews import FakeHackerNews
@@ -38,11 +34,11 @@ from tests.fake_reddit import CLIENT_ID, CLIENT_SECRET, FakeReddit
 from tests.fake_x import FakeX
 from tests.fake_youtube import CHANNEL, FakeYouTube
 from tests.fake_youtube import KEY as YOUTUBE_KEY
-from tests.support import HOUR, MINUTE, NOW, Hook
+from tests.plugin_rig import all_kinds, install, installed, no_network
+from tests.support import HOUR, MINUTE, NOW
 
 BRANDS = [Brand("Acme", parse("acme"))]
 TOKEN = "AAAA-very-secret-token"
-EXAMPLE = ROOT / "docs" / "example_plugin" / "sentimon_notes.py"
 
 
 class NoMoney:
@@ -63,13 +59,12 @@ class NoMoney:
 
 @dataclass(frozen=True)
 class Rig:
-    """A platform to read from or send to, and the options that lead there."""
+    """A platform to read from, and the options that lead there."""
 
     options: dict[str, Any]
     posts: int = 0
     secrets: Sequence[str] = ()
     asked: Callable[[], int] = lambda: 0  # requests that reached the platform
-    received: Callable[[], str] = lambda: ""
     broken: dict[str, Any] = field(default_factory=dict)  # options with which nothing works; none if it always does
 
 
@@ -201,32 +196,6 @@ def notes_platform(folder: Path) -> Iterator[Rig]:
     yield Rig({"folder": folder / "notes"}, posts=250, broken={"folder": folder / "gone"})
 
 
-@contextmanager
-def apprise_platform(_: Path) -> Iterator[Rig]:
-    with Hook() as hook:
-        options = {"url": hook.url(f"{TOKEN}/x?+X-Key={TOKEN}")}
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
-        yield Rig(
-            options,
-            secrets=(TOKEN,),
-            asked=lambda: len(hook.received),
-            received=lambda: str([each.body for each in hook.received]),
-            broken={"url": f"json://user:{TOKEN}@127.0.0.1:{port}/{TOKEN}"},
-        )
-
-
-@contextmanager
-def console_platform(_: Path) -> Iterator[Rig]:
-    yield Rig({})
-
-
-@contextmanager
-def logfile_platform(folder: Path) -> Iterator[Rig]:
-    path = folder / "alerts.txt"
-    yield Rig({"path": path}, received=path.read_text, broken={"path": folder / "no" / "such" / "folder"})
-
-
 COLLECTORS = {
     "appstore": appstore_platform,
     "bluesky": bluesky_platform,
@@ -239,43 +208,15 @@ COLLECTORS = {
     "youtube": youtube_platform,
     "notes": notes_platform,
 }
-CHANNELS = {"apprise": apprise_platform, "console": console_platform, "logfile": logfile_platform}
 
 
-# --- installing a plugin beside sentimon ------------------------------------------------------------------------------
-
-
-def install(folder: Path, distribution: str, module: str, code: str) -> None:
-    """Lay a distribution with an entry point into a folder, as pip would."""
-    (folder / f"{module}.py").write_text(code)
-    info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[sentimon]\n{module} = {module}\n")
-
-
-@contextmanager
-def installed(folder: Path) -> Iterator[None]:
-    before = set(sys.modules)
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        for name in set(sys.modules) - before:
-            if getattr(sys.modules[name], "__file__", None) and str(folder) in str(sys.modules[name].__file__):
-                del sys.modules[name]
-        importlib.invalidate_caches()
+# --- plugins ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kinds]:
-    """All kinds, those of the example plugin included."""
-    folder = tmp_path_factory.mktemp("beside")
-    install(folder, "sentimon-notes", "sentimon_notes", EXAMPLE.read_text(encoding="utf-8"))
-    with installed(folder):
-        yield plugins.load()
+    with all_kinds(tmp_path_factory.mktemp("beside")) as found:
+        yield found
 
 
 CLAIMS = """
@@ -318,7 +259,7 @@ def test_without_third_parties_only_the_built_in_kinds_are_there(kinds: Kinds) -
     alone = plugins.load(third_party=False)
     open_to_all = {"appstore", "bluesky", "feed", "hackernews", "mastodon"}
     assert set(alone.collectors) == open_to_all | {"file", "reddit", "webhook", "x", "youtube"}
-    assert set(alone.channels) == {"apprise", "console"}
+    assert set(alone.channels) == {"apprise", "console", "webhook"}
 
 
 def test_every_kind_is_held_to_the_contract(kinds: Kinds) -> None:
@@ -327,7 +268,6 @@ def test_every_kind_is_held_to_the_contract(kinds: Kinds) -> None:
         name for name, kind in built_in.collectors.items() if not kind.pushed
     }  # tests/test_inbound.py has the others
     assert read <= COLLECTORS.keys() <= kinds.collectors.keys()
-    assert built_in.channels.keys() <= CHANNELS.keys() <= kinds.channels.keys()
 
 
 # --- collectors -------------------------------------------------------------------------------------------------------
@@ -343,18 +283,6 @@ def rig(kind: CollectorKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("time.sleep", lambda _: None)  # a client library's naps between its own tries
     with COLLECTORS[kind.kind](tmp_path) as made:
         yield made
-
-
-@contextmanager
-def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def refuse(*_: object) -> None:
-        pytest.fail("a connection is made")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(socket.socket, "connect", refuse)
-        patch.setattr(socket.socket, "connect_ex", refuse)
-        patch.setattr(socket, "getaddrinfo", refuse)
-        yield
 
 
 def make(kind: CollectorKind, options: dict[str, Any]) -> Collector:
@@ -476,77 +404,6 @@ def test_no_secret_of_a_source_is_logged_at_any_level(
 def secret_values(options: BaseModel, secrets: Sequence[str]) -> list[object]:
     values = [getattr(options, name) for name in type(options).model_fields]
     return [each for each in values if isinstance(each, str) and each in secrets]
-
-
-# --- channels ---------------------------------------------------------------------------------------------------------
-
-MESSAGE = Message("sentimon-1-1", "Negative spike: Acme", "Acme: 12 negative posts\n- x: it \x1b[31mburns\u202e", True)
-
-
-@pytest.fixture(params=sorted(CHANNELS))
-def channel_kind(request: pytest.FixtureRequest, kinds: Kinds) -> ChannelKind:
-    return kinds.channels[request.param]
-
-
-@pytest.fixture
-def channel_rig(channel_kind: ChannelKind, tmp_path: Path) -> Iterator[Rig]:
-    with CHANNELS[channel_kind.kind](tmp_path) as made:
-        yield made
-
-
-def test_a_channels_options_forbid_unknown_keys(channel_kind: ChannelKind, channel_rig: Rig) -> None:
-    channel_kind.options.model_validate(channel_rig.options)
-    with pytest.raises(ValidationError, match="surplus"):
-        channel_kind.options.model_validate(channel_rig.options | {"surplus": 1})
-
-
-def test_building_a_channel_contacts_nothing(
-    channel_kind: ChannelKind, channel_rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with no_network(monkeypatch):
-        channel_kind.build(channel_kind.options.model_validate(channel_rig.options))
-    assert channel_rig.asked() == 0
-
-
-def test_a_channel_hands_over_title_and_body_once(
-    channel_kind: ChannelKind, channel_rig: Rig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    channel_kind.build(channel_kind.options.model_validate(channel_rig.options)).send(MESSAGE)
-    arrived = channel_rig.received() + capsys.readouterr().out
-    assert arrived.count("Negative spike: Acme") == 1
-    assert arrived.count("Acme: 12 negative posts") == 1
-
-
-def test_the_console_prints_nothing_that_rewrites_a_terminal(kinds: Kinds, capsys: pytest.CaptureFixture[str]) -> None:
-    kind = kinds.channels["console"]
-    kind.build(kind.options()).send(MESSAGE)
-    assert not {ch for ch in capsys.readouterr().out if not ch.isprintable()} - {"\n"}
-
-
-def test_what_cannot_be_handed_over_is_a_delivery_that_failed(
-    channel_kind: ChannelKind, channel_rig: Rig, caplog: pytest.LogCaptureFixture
-) -> None:
-    if not channel_rig.broken:
-        pytest.skip("it always works")
-    caplog.set_level(logging.DEBUG)
-    channel = channel_kind.build(channel_kind.options.model_validate(channel_rig.broken))
-    with pytest.raises(DeliveryFailed) as caught:
-        channel.send(MESSAGE)
-    assert "\n" not in str(caught.value)
-    for secret in channel_rig.secrets:
-        assert secret not in str(caught.value) + caplog.text
-
-
-def test_no_secret_of_a_channel_is_logged_at_any_level(
-    channel_kind: ChannelKind, channel_rig: Rig, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("", "apprise", "urllib3"):
-        caplog.set_level(logging.DEBUG, logger=name)
-    options = channel_kind.options.model_validate(channel_rig.options)
-    channel_kind.build(options).send(MESSAGE)
-    told = caplog.text + repr(options) + "".join(capfd.readouterr())
-    for secret in channel_rig.secrets:
-        assert secret not in told
 
 
 def test_a_plugin_that_does_not_load_is_named_in_one_line(tmp_path: Path) -> None:

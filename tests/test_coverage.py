@@ -104,6 +104,37 @@ def test_hours_after_the_last_reading_are_missing(store: Store) -> None:
     assert "not read since 2026-11-20 12:30" in str(store.sources.hours("s", T0, now, now)[1].reason)
 
 
+@pytest.mark.parametrize(("state", "cause"), [("missing", "refused"), ("partial", "budget"), ("missing", "limited")])
+def test_hours_in_which_nothing_is_asked_are_told_with_what_stopped_the_source(
+    store: Store, state: str, cause: str
+) -> None:
+    cover(store, None, T0 + 30 * MINUTE)
+    cover(store, T0 + 30 * MINUTE, T0 + 40 * MINUTE, state, cause)
+    now = T0 + 3 * HOUR
+    assert hours(store, now)[1:] == [(13, "missing", cause), (14, "missing", cause)]
+    assert store.sources.hours("s", T0, now, now)[1].reason == f"why: {cause}"
+
+
+def test_hours_of_a_source_that_was_refused_from_the_first_are_told(store: Store) -> None:
+    cover(store, None, T0 + 10 * MINUTE, "missing", "refused")
+    assert hours(store, T0 + 2 * HOUR) == [(12, "missing", "refused"), (13, "missing", "refused")]
+
+
+def test_streams_whose_turn_did_not_come_are_told_with_what_stopped_the_source(store: Store) -> None:
+    cover(store, None, T0 + 30 * MINUTE, stream="a")
+    cover(store, None, T0 + 40 * MINUTE, "missing", "refused", stream="b")
+    assert hours(store, T0 + HOUR) == [(12, "partial", "refused")]
+
+
+def test_a_stream_that_is_read_no_more_holds_no_hour_open(store: Store) -> None:
+    for stream in ("a", "b"):
+        cover(store, None, T0 + 30 * MINUTE, stream=stream)
+    cover(store, T0 + 30 * MINUTE, T0 + 2 * HOUR, stream="a")
+    assert hours(store, T0 + 2 * HOUR)[0] == (12, "partial", "unavailable")  # it may have failed
+    store.sources.succeeded("s", T0 + 2 * HOUR)
+    assert hours(store, T0 + 2 * HOUR) == [(12, "complete", None), (13, "complete", None)]
+
+
 def test_the_hour_that_goes_on_is_not_held_against_the_source(store: Store) -> None:
     cover(store, None, T0)
     cover(store, T0, T0 + 20 * MINUTE)

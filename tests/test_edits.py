@@ -10,6 +10,7 @@ import pytest
 from db.filters import Filter
 from db.records import Answer, Mention, Position, Reach, Score, Verdict
 from db.store import Store
+from tests.support import judge
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = T0 + timedelta(hours=1)
@@ -73,7 +74,21 @@ def test_what_a_person_said_of_a_post_outlives_its_edit(store: Store) -> None:
     add(store, replace(FIRST, text="acme is good now", collected_at=LATER))
     (match,) = store.mentions.every(Filter())
     assert (match.sentiment, match.mention.text) == ("neutral", "acme is good now")
+    score(store)
     assert counted(store) == [(0, 1)]
+
+
+def test_what_no_person_has_said_of_a_post_is_judged_anew_after_its_edit(store: Store) -> None:
+    add(store, FIRST)
+    judge(store)
+    with store.transaction():
+        store.verdicts.give([Verdict(1, "eve", T0, {"sentiment": "negative"})])
+    add(store, replace(FIRST, text="where do I buy acme?", collected_at=LATER))
+    judge(store)
+    (match,) = store.mentions.every(Filter())
+    assert (match.sentiment, match.stage, match.reply) == ("negative", "purchase", "yes")
+    assert (match.reviewed, match.model) == (True, "keywords-1")
+    assert counted(store) == [(1, 0)]
 
 
 def test_an_older_reading_does_not_undo_an_edit(store: Store) -> None:

@@ -368,6 +368,26 @@ def test_a_feed_that_is_gone_pauses_the_source_with_a_line_that_says_what_to_do(
     assert state.paused == outcome.error
 
 
+def test_a_feed_that_is_gone_holds_up_no_other_feed_of_its_source(
+    feeds: FakeFeeds, blog: Feed, tmp_path: Path
+) -> None:
+    news = feeds.feed("/news.xml")
+    feeds.gone.add("/blog.xml")
+    collector = made(feeds, "/blog.xml", "/news.xml")
+    with Store(tmp_path / "s.db") as store:
+        for day in range(2):
+            news.add("acme", at=NOW, id=str(day))
+            outcome = collect(store, Source("news", "feed", collector, "1"), [ACME], NOW + day * HOUR)
+        state = store.sources.state("news")
+        (gap, _) = store.sources.gaps(9)
+        posts, _ = store.mentions.counts()
+    assert outcome.error == "the feed 127.0.0.1/blog.xml is gone for good (410); take it out of the source's options"
+    assert state is not None
+    assert (state.paused, state.last_error, state.last_ok_at) == (None, outcome.error, NOW + HOUR)
+    assert (gap.stream, gap.state, gap.cause) == (f"{feeds.url}/blog.xml", "missing", "refused")
+    assert posts == 2
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -372,13 +372,14 @@ def test_half_a_last_line_waits_until_the_file_has_been_quiet_for_a_minute(tmp_p
     assert ([m.text for m in old.mentions], old.cursor is None) == (["Acme is fine"] * 2, False)
 
 
-def test_the_kind_is_registered_with_its_options() -> None:
+def test_the_kind_is_registered_with_its_options(tmp_path: Path) -> None:
     kinds: list[CollectorKind] = []
     register_collectors(lambda kind: kinds.append(kind))
     (kind,) = kinds
-    options = FileOptions(path="posts.csv")
+    (tmp_path / "posts.csv").write_text("")
+    options = FileOptions(path=tmp_path / "posts.csv")
     assert kind.kind == "file"
     assert kind.build(options, ()).streams() == ("file",)
-    assert kind.explain(options, ()) == ("file: all of posts.csv whenever it changes, matched here",)
+    assert kind.explain(options, ()) == (f"file: all of {options.path} whenever it changes, matched here",)
     with pytest.raises(ValidationError):
         FileOptions.model_validate({"path": "a", "other": 1})

@@ -57,6 +57,7 @@ def test_each_source_shows_what_it_would_be_asked_and_what_that_costs(folder: Pa
 
 def test_a_source_that_cannot_be_asked_says_why_and_the_others_are_shown(folder: Path) -> None:
     configure(folder, X, '[[sources]]\nkind = "file"\npath = "posts.csv"\n')
+    (folder / "posts.csv").write_text("")
     shown = said(sentimon("query", "test", "organi?ation"))
     assert "cannot be asked: X cannot search wildcards" in shown
     assert "free: posts are brought to it" in shown
@@ -71,7 +72,9 @@ def test_without_stored_posts_it_says_that_it_cannot_tell_and_how_to_find_out(fo
     assert not (folder / "posts.db").exists(), "looking makes no database"
     with Store(folder / "posts.db") as store:
         keep(store, mention(1, "acme", today(1)))
-    assert "none of its 1 stored posts of the last 7 days match; to find out" in said(sentimon("query", "test", "bolt"))
+    assert "of its 1 stored post of the last 7 days none matches; to find out" in said(
+        sentimon("query", "test", "bolt")
+    )
 
 
 def test_without_a_configuration_kinds_are_shown_by_default_and_nothing_is_written(
@@ -84,6 +87,17 @@ def test_without_a_configuration_kinds_are_shown_by_default_and_nothing_is_writt
     assert "test: (acme OR bolt)" in shown
     assert "search:test: acme OR bolt in r/all" in shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_right_after_init_the_kinds_that_need_no_key_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
+    said(sentimon("init"))
+    shown = said(sentimon("query", "test", "acme OR bolt"))
+    assert "(sentimon.toml has no sources: those that need no key, as they are by default)" in shown
+    kinds = {source["kind"] for source in told("query", "test", "acme OR bolt")["sources"]}
+    assert {"hackernews", "bluesky", "feed"} <= kinds
+    assert not kinds & {"x", "reddit", "youtube"}
 
 
 def test_a_configuration_that_was_named_has_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +190,7 @@ def test_posts_that_are_no_longer_kept_and_hostile_ones_do_no_harm(folder: Path)
         with store.transaction():
             store.forgotten.erase_named("x", ["2"], NOW, "deleted")
     shown = said(sentimon("query", "test", "acme"))
-    assert "1 of 1 stored posts match" in shown
+    assert "1 of 1 stored post match" in shown
     assert "[bold]wiped" in shown
     assert not {"\x1b", "\x07"} & set(shown)
 

@@ -446,6 +446,18 @@ def test_a_server_error_with_nothing_left_is_not_slept_out(reddit: FakeReddit, s
     assert slept == []
 
 
+def test_what_praw_says_of_its_own_tries_is_told_to_those_who_look_for_a_fault_only(
+    reddit: FakeReddit, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    reddit.faults.extend(["drop"] * 9)
+    with pytest.raises(SourceUnavailable, match="Reddit did not answer"):
+        run(collector(reddit))
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+    told = [each.getMessage() for each in caplog.records if each.name == "monitor.collectors.reddit"]
+    assert set(told) == {"prawcore: Retrying due to ConnectionError"}
+
+
 def test_no_secret_is_logged_or_told(reddit: FakeReddit, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     reddit.submit("acme", at=minutes_ago(1))

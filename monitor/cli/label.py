@@ -17,6 +17,7 @@ from db.store import Store
 from monitor.app import App, utc_now
 from monitor.cli.options import Words, open_app, settle, with_config
 from monitor.cli.output import printable, utc
+from monitor.words import counted
 
 WIDEST = 100  # columns
 NOTHING = ("none", "no")  # what 0 stands for
@@ -125,7 +126,9 @@ class _Session:
                 place += self._ask(place)
         except (click.Abort, KeyboardInterrupt):
             click.echo()  # Ctrl-C, or the end of what was piped in
-        click.echo(f"{len(self._given)} posts judged, {sum(map(self._is_corrected, self._drawn))} of them corrected")
+        click.echo(
+            f"{counted(len(self._given), 'post')} judged, {sum(map(self._is_corrected, self._drawn))} of them corrected"
+        )
 
     def _ask(self, place: int) -> int:
         """Show one post and store the answer; return how far to go on."""

@@ -11,6 +11,7 @@ import click
 
 from db.errors import InputError
 from monitor.shapes import measures
+from monitor.words import counted
 
 if TYPE_CHECKING:
     from models.evaluate import Report
@@ -66,7 +67,9 @@ def print_report(measured: "Measured") -> None:
         [c.label, f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}", c.support] for c in report.labels if c.support
     ]
     numbers = ["precision", "recall", "F1", "posts"]
-    print_table(f"{title}: {report.posts} posts, {report.coverage:.1%} rated", ["label", *numbers], rows, numbers)
+    print_table(
+        f"{title}: {counted(report.posts, 'post')}, {report.coverage:.1%} rated", ["label", *numbers], rows, numbers
+    )
     for name, measure in measures(report).items():
         click.echo(f"{name:<28}{measure.value:.3f}  (95 %: {measure.low:.3f} to {measure.high:.3f})")
     if report.unsure:

@@ -11,6 +11,7 @@ from db.records import Registered
 from monitor.app import App, utc_now
 from monitor.cli import output
 from monitor.cli.options import make_filter, open_app, settle, with_config, with_filter, with_json
+from monitor.words import counted
 
 if TYPE_CHECKING:
     from models.examples import Example
@@ -41,13 +42,16 @@ def examples_at_random(app: App) -> "list[Example]":
     learned = {letters(one.post.text) for match_id, one in found if match_id in known and not one.held_out}
     fresh = [one for one in drawn if letters(one.post.text) not in learned]
     if len(drawn) < len(found):
-        _note(f"{len(found) - len(drawn)} verdicts left out: their posts were not drawn at random")
+        _note(f"{counted(len(found) - len(drawn), 'verdict')} left out: on posts that were not drawn at random")
     if model and len(fresh) < len(drawn):
-        _note(f"{len(drawn) - len(fresh)} verdicts left out: {model.name} has learned from their posts")
+        _note(f"{counted(len(drawn) - len(fresh), 'verdict')} left out: {model.name} has learned from these posts")
     if not fresh:
         raise InputError("the model has learned from all of them; give verdicts on other posts with `sentimon label`")
     if len(fresh) < FEW:
-        _note(f"{len(fresh)} posts are few: the figures may be far off, and the intervals are too narrow for so few")
+        _note(
+            f"measured on {counted(len(fresh), 'post')} only: the figures may be far off, and the intervals are too "
+            "narrow for so few"
+        )
     return [Example(one.post.text, one.post.brand, one.labels, source=one.source) for one in fresh]
 
 
@@ -166,7 +170,7 @@ def rescore(config_path: Path | None, **options: Any) -> None:
         ids = store.mentions.judged_by_others(classifier.name, chosen)
         with output.progress("scoring", len(ids)) as show:
             count = judge_anew(store, classifier, ids, utc_now, lambda done: show(done, done))
-    click.echo(f"{count} posts judged anew by {classifier.name}")
+    click.echo(f"{counted(count, 'post')} judged anew by {classifier.name}")
 
 
 def _note(text: str) -> None:
@@ -194,7 +198,10 @@ def _relative(app: App, folder: Path) -> str:
 
 def _print_trial(trial: "Trial", old: str, new: str, verdicts: int) -> None:
     chosen = "drawn at random and held out" if trial.random else "held out"
-    click.echo(f"{verdicts} verdicts: {trial.learned} posts to learn from, {trial.held_out} to measure on, {chosen}")
+    click.echo(
+        f"{counted(verdicts, 'verdict')}: {counted(trial.learned, 'post')} to learn from, {trial.held_out} to measure "
+        f"on, {chosen}"
+    )
     if not trial.random:
         _note(f"fewer than {FEW} of the posts held out were drawn at random, so that all of them are measured on")
     rows: list[list[object]] = [

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a stream is asked for; `hindrance` says why it cannot be asked."""
+    """What a stream is asked for, but for what was `read` before; `hindrance` says why it cannot be asked."""
 
     source: Source
     stream: str
@@ -39,6 +39,7 @@ class Plan:
     until: datetime
     oldest: datetime | None = None
     hindrance: str | None = None
+    read: Sequence[tuple[datetime, datetime]] = ()
 
     def line(self) -> str:
         """Write it for people."""
@@ -142,15 +143,34 @@ def plan_of(
         return
     for stream in streams_of(source.collector, brand, brands):
         own = brand in (stream, stream.partition(":")[2])
-        end = min(until or (own and store.sources.first_read(source.name, stream)) or now, now)
-        oldest, hindrance = historian.oldest(stream, now), None
+        read = [] if again else store.sources.read_for(source.name, stream, None if own else brand)
+        if own:
+            collected = store.sources.first_read(source.name, stream)
+        else:  # what comes behind the last span that was read for the brand, the live runs read
+            collected = store.sources.covered_until(source.name).get(stream) if read else None
+        end = min(until or collected or now, now)
+        oldest = historian.oldest(stream, now)
+        start = max(since, oldest or since)
         if end <= since:
-            hindrance = f"collected since {output.utc(end)} UTC; --until asks for later posts"
+            yield Plan(
+                source,
+                stream,
+                since,
+                end,
+                oldest,
+                f"collected since {output.utc(end)} UTC; --until asks for later posts",
+            )
         elif oldest and oldest >= end:
-            hindrance = f"the platform gives nothing before {output.utc(oldest)} UTC"
-        elif not again and not store.backfills.unread(source.name, stream, max(since, oldest or since), end):
-            hindrance = "read before; --again reads it anew"
-        yield Plan(source, stream, since, end, oldest, hindrance)
+            yield Plan(
+                source, stream, since, end, oldest, f"the platform gives nothing before {output.utc(oldest)} UTC"
+            )
+        elif again:
+            yield Plan(source, stream, since, end, oldest)
+        elif not (parts := store.backfills.unread(source.name, stream, start, end, read)):
+            yield Plan(source, stream, since, end, oldest, "read before; --again reads it anew")
+        else:
+            for first, last in parts:
+                yield Plan(source, stream, since if first == start else first, last, oldest, read=read)
 
 
 def ask(store: Store, plans: Sequence[Plan], now: datetime, again: bool) -> set[int]:
@@ -159,16 +179,17 @@ def ask(store: Store, plans: Sequence[Plan], now: datetime, again: bool) -> set[
         for plan in plans:
             source = plan.source
             store.sources.configured(source.name, source.kind, source.fingerprint)
-            store.backfills.request(source.name, plan.stream, plan.since, plan.until, ASKED, now, again)
-        wanted = {(plan.source.name, plan.stream): plan for plan in plans}
-        found = [span for span in store.backfills.open() if _meets(span, wanted.get((span.source, span.stream)))]
+            store.backfills.ask_now(source.name, now)
+            store.backfills.request(source.name, plan.stream, plan.since, plan.until, ASKED, now, again, plan.read)
+        found = [span for span in store.backfills.open() if any(_meets(span, plan) for plan in plans)]
         for span in found:
             store.backfills.note(span, None)
     return {span.id for span in found}
 
 
-def _meets(span: Backfill, plan: Plan | None) -> bool:
-    return plan is not None and span.since < plan.until and plan.since < span.until
+def _meets(span: Backfill, plan: Plan) -> bool:
+    same = (span.source, span.stream) == (plan.source.name, plan.stream)
+    return same and span.since < plan.until and plan.since < span.until
 
 
 def _chosen(sources: Sequence[Source], only: Sequence[str]) -> Sequence[Source]:

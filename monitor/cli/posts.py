@@ -17,6 +17,7 @@ from db.records import Mention
 from monitor import shapes
 from monitor.cli import output
 from monitor.cli.options import Words, make_filter, open_app, with_config, with_filter
+from monitor.words import counted
 
 REASONS_SHOWN = 5
 
@@ -45,14 +46,14 @@ def import_file(
     with ExitStack() as stack:
         store = stack.enter_context(app.store())
         lines, size = _open(file, stack)
-        counted = _Counted(lines, stack, size)
+        numbered = _Counted(lines, stack, size)
         shown = "standard input" if str(file) == "-" else str(file)
-        format = kind or guess_format(shown, counted.peek())
+        format = kind or guess_format(shown, numbered.peek())
         rejected = _Rejects(rejects or Path(name), stack)
 
         def rows() -> Iterator[Row | Reject]:
             try:
-                yield from read(counted, format, utc_now())  # type: ignore[arg-type]
+                yield from read(numbered, format, utc_now())  # type: ignore[arg-type]
             except InputError as error:
                 raise InputError(f"{shown}: {error}") from error
             except OSError as error:
@@ -69,13 +70,17 @@ def import_file(
         names = [each.name for each in app.config.brands]
         waiting = store.mentions.pending_count()
     good = added.stored + added.known
-    click.echo(f"{added.stored} posts added, {added.known} known already, {rejected.count} rows rejected")
+    click.echo(
+        f"{counted(added.stored, 'post')} added, {added.known} known already, {counted(rejected.count, 'row')} rejected"
+    )
     if added.known and added.matched > added.stored:
-        click.echo(f"{added.matched - added.stored} that were known are now counted for another brand as well")
+        more = added.matched - added.stored
+        were = "was known is" if more == 1 else "were known are"
+        click.echo(f"{more} that {were} now counted for another brand as well")
     if rejected.count:
         for reason in rejected.shown:
             click.echo(f"sentimon: {file}: {reason}", err=True)
-        click.echo(f"sentimon: {file}: {rejected.count} rows rejected, written to {rejected.path}", err=True)
+        click.echo(f"sentimon: {file}: {counted(rejected.count, 'row')} rejected, written to {rejected.path}", err=True)
     if brand and brand.casefold() not in {name.casefold() for name in names}:
         near = difflib.get_close_matches(brand, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""

@@ -11,6 +11,7 @@ from monitor import config, plugins
 from monitor.app import App, utc_now
 from monitor.cli import output
 from monitor.cli.options import Moment, Words, open_app, with_config, with_json
+from monitor.words import counted
 
 if TYPE_CHECKING:
     from jobs.rematch import Rematched
@@ -39,14 +40,20 @@ def test_query(
 ) -> None:
     """Show what a query would ask of each source, what that would cost, and which stored posts it matches.
 
-    Nothing is contacted and nothing is changed. Without a configuration, kinds of sources are shown as they are by
-    default. What a query leaves out with NOT is never stored; what --hide matches is stored and counted nowhere.
+    Nothing is contacted and nothing is changed. Without a configuration, or sources in it, kinds of sources are shown
+    as they are by default. What a query leaves out with NOT is never stored; what --hide matches is stored and counted
+    nowhere.
     """
     from monitor.query_look import configured, take_query, unconfigured
 
     parsed, hiding = _parsed("query", text), None if hide is None else _parsed("hide", hide)
     app = _app_or_none(config_path)
-    places = configured(app.config) if app else unconfigured(plugins.load(), parsed)
+    places = configured(app.config) if app else []
+    if app and not places:
+        why = f"{app.config.path.name} has no sources: those that need no key, as they are by default"
+    else:
+        why = "" if app else f"no {config.FILE_NAME} here: sources as they are by default"
+    places = places or unconfigured(plugins.load(), parsed, keyless=app is not None)
     store = app.store() if app and app.config.database.exists() else None
     try:
         taken = take_query(parsed, hiding, places, store, since, limit, utc_now())
@@ -59,13 +66,9 @@ def test_query(
     _say(f"query  {taken['query']}")
     if hiding:
         _say(f"hide   {taken['hide']}")
-    click.echo(
-        "\nWhat would be asked" + ("" if app else f" (no {config.FILE_NAME} here: sources as they are by default)")
-    )
+    click.echo("\nWhat would be asked" + (f" ({why})" if why else ""))
     for source in taken["sources"]:
         _tell_source(source)
-    if not taken["sources"]:
-        click.echo("  no sources are configured")
     if taken["posts"]["stored"]:
         click.echo(f"\n{BEYOND}")
     _tell_posts(taken["posts"])
@@ -146,11 +149,11 @@ def _estimate(source: dict[str, Any]) -> str:
     if matching:
         cost = "" if free else f", about ${source['cost_a_month']}"
         return (
-            f"{price}: about {source['posts_a_month']:,} posts{cost} a month "
-            f"(from the {matching:,} stored posts of the last 7 days that match)"
+            f"{price}: about {counted(source['posts_a_month'], 'post')}{cost} a month "
+            f"(from the {counted(matching, 'stored post')} of the last 7 days that match)"
         )
     why = (
-        f"none of its {stored:,} stored posts of the last 7 days match"
+        f"of its {counted(stored, 'stored post')} of the last 7 days none matches"
         if stored
         else "none are stored of the last 7 days"
     )
@@ -168,7 +171,7 @@ def _tell_posts(posts: dict[str, Any]) -> None:
         click.echo("\nNo stored posts to look through.")
         return
     hidden = f", {posts['hidden']:,} of them hidden" if posts["hidden"] else ""
-    click.echo(f"\n{posts['matching']:,} of {posts['stored']:,} stored posts match{hidden}")
+    click.echo(f"\n{posts['matching']:,} of {counted(posts['stored'], 'stored post')} match{hidden}")
     for source, found in posts["by_source"].items():
         hidden = f", {found['hidden']:,} hidden" if found["hidden"] else ""
         _say(f"  {source}: {found['matching']:,}{hidden}")
@@ -190,7 +193,7 @@ def _tell_rematched(done: "Rematched", dry_run: bool) -> None:
     columns = ["gained", "hidden", "shown again", "no longer match, kept"]
     tallies = [*done.brands.items(), ("posts in all", done.changed)]
     rows = [[name, tally.gained, tally.hidden, tally.shown, tally.kept] for name, tally in tallies]
-    title = f"{done.posts:,} stored posts" + (": what would be done" if dry_run else "")
+    title = counted(done.posts, "stored post") + (": what would be done" if dry_run else "")
     output.print_table(title, ["brand", *columns], rows, right=columns)
 
 

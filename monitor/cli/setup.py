@@ -9,6 +9,7 @@ from db.errors import InputError, SentimonError
 from monitor import config, plugins
 from monitor.cli.options import open_app, with_config
 from monitor.sections import SECONDS
+from monitor.words import counted
 
 
 @click.command()
@@ -70,7 +71,7 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
     try:
         with app.store() as store:
             posts, _ = store.mentions.counts()
-        report(f"database {settings.database}", [f"{posts} posts"])
+        report(f"database {settings.database}", [counted(posts, "post")])
     except SentimonError as error:
         report(f"database {settings.database}", [], str(error))
     if not settings.sources:

@@ -18,6 +18,7 @@ from monitor.cli import output
 from monitor.cli.label import sample as draw
 from monitor.cli.label import user_name
 from monitor.cli.options import Words, open_app, settle, with_config
+from monitor.words import counted
 
 PROBLEMS_SHOWN = 20
 
@@ -54,7 +55,7 @@ def sample_posts(count: int, file: Path, brand: str | None, config_path: Path | 
     rows = (verdict_files.row(match, {q: score.label(q) for q in GUIDE}) for match, score in drawn)
     _write(rows, file, new=True)
     if str(file) != "-":
-        click.echo(f"{len(drawn)} posts to judge in {file}; then: sentimon verdicts import {file}")
+        click.echo(f"{counted(len(drawn), 'post')} to judge in {file}; then: sentimon verdicts import {file}")
 
 
 @verdicts.command("export")
@@ -75,7 +76,7 @@ def export_verdicts(file: Path, random_only: bool, brand: str | None, config_pat
         found = store.verdicts.all(random_only, chosen)
         count = _write((verdict_files.row(match, verdict.labels, verdict) for match, verdict in found), file)
     if str(file) != "-":
-        click.echo(f"{count} verdicts written to {file}")
+        click.echo(f"{counted(count, 'verdict')} written to {file}")
 
 
 @verdicts.command("import")
@@ -93,7 +94,7 @@ def import_verdicts(file: Path, reviewer: str | None, config_path: Path | None) 
         given = _read(store, file, reviewer or user_name(), utc_now())  # may wait for a pipe, so others can write yet
         with store.transaction():
             new = store.verdicts.give(given)
-    click.echo(f"{new} verdicts new, {len(given) - new} unchanged")
+    click.echo(f"{counted(new, 'verdict')} new, {len(given) - new} unchanged")
 
 
 def _read(store: Store, file: Path, reviewer: str, now: datetime) -> list[Verdict]:
