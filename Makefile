@@ -4,9 +4,10 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
+REAL := $(VENV)/.real
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey soak card clean
+.PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey bench-spikes bench-nab bench-watch soak card clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,7 +18,7 @@ run: $(INSTALLED) ## Install, and show the whole pipeline on a bundled feed (Ctr
 test: $(DEVELOP) ## Run the tests
 	$(BIN)/pytest -m "not slow"
 
-test-all: $(DEVELOP) ## Run the tests, the slow ones too
+test-all: $(DEVELOP) $(REAL) ## Run the tests, the slow ones too, with servers that others wrote
 	$(BIN)/pytest
 
 lint: $(DEVELOP) ## Check style, types and the direction of imports
@@ -45,6 +46,15 @@ bench-target: $(DEVELOP) ## Measure what it brings to know the target (needs lab
 bench-journey: $(DEVELOP) ## Cross-validate the journey's questions by source (needs ARGS="--data FOLDER --start MODEL")
 	$(BIN)/python -m benchmarks.journey $(ARGS)
 
+bench-spikes: $(DEVELOP) ## Count false alarms and bursts found, beside vendors' rules (ARGS="--seed 2 VOLUME.csv …")
+	$(BIN)/python -m benchmarks.spikes $(ARGS)
+
+bench-nab: $(DEVELOP) ## Score volume spikes on NAB's labelled tweet counts, beside simple rules (ARGS="VOLUME.csv …")
+	$(BIN)/python -m benchmarks.nab $(ARGS)
+
+bench-watch: $(DEVELOP) ## Measure how long a tick of detection takes, and how it grows (ARGS="--brands 1000")
+	$(BIN)/python -m benchmarks.watch $(ARGS)
+
 soak: $(DEVELOP) ## Run 200 simulated hours against counterfeit platforms with every fault (ARGS="--hours 48 --seed 2")
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
@@ -67,4 +77,8 @@ $(INSTALLED): pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(DEVELOP): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+$(REAL): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[real]"
 	@touch $@

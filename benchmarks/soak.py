@@ -1,8 +1,9 @@
 """Two hundred hours of sentimon against counterfeit platforms, with every fault that they know: `make soak`.
 
 Time is simulated and everything is drawn from the seed. In steps of 5 to 15 minutes people post, edit and delete on
-eight platforms, faults are ordered, and a process does what `sentimon run` would do but score; in a share of the steps
-it is killed. Then all is mended, a day and a half passes, and what is stored is held against what the servers hold.
+eight platforms, also while these are listened to, and a shop brings posts to a webhook. Faults are ordered, and a
+process does what `sentimon run` would do but score; in a share of the steps it is killed. Then all is mended, a day
+and a half passes, and what is stored is held against what the servers hold.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from random import Random
 from benchmarks.soak_budget import Proof, prove
 from benchmarks.soak_check import Findings, check
 from benchmarks.soak_faults import Weather
-from benchmarks.soak_platforms import PLATFORMS, Platform, X
+from benchmarks.soak_platforms import PULLED, Platform, X
+from benchmarks.soak_webhook import Webhook
 from benchmarks.soak_worker import Order, Report, Worker
 from benchmarks.soak_world import World
 from db.store import Store
@@ -29,6 +31,7 @@ from monitor.cli.output import print_table
 BEGINS = datetime(2026, 11, 24, 12, tzinfo=UTC)  # so that the month changes on the way
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+PLATFORMS: tuple[type[Platform], ...] = (*PULLED, Webhook)
 KILLED = 0.15  # of all steps
 SETTLING = 36 * HOUR  # at the end
 RECHECKED = 30 * HOUR  # until every post was asked about once more
@@ -42,6 +45,8 @@ accounts = { x = "acmecare" }
 [[brands]]
 name = "Globex"
 query = "globex"
+[web]
+port = 0
 """
 
 
@@ -51,8 +56,10 @@ class Result:
 
     findings: list[Findings]
     served: dict[str, Counter[str]]
+    unmet: dict[str, list[str]]  # faults that no request met
     steps: int
     kills: int
+    asking: int  # of the kills, those in the middle of a request of the shop
     seconds: float
     money: list[tuple[str, Decimal, Decimal, Decimal]] = field(default_factory=list)  # month, cap, X's meter, ours
 
@@ -142,6 +149,9 @@ def soak(hours: float, seed: int, folder: Path, settling: timedelta = SETTLING) 
             if not settled:
                 for each in weather:
                     each.order(now)
+            for platform in platforms:
+                if isinstance(platform, Webhook):
+                    platform.bring(worker, may_die=not settled)
             worker.send(Order(now, resume=resumed, dies_at=None if settled else dies_at))
             report = worker.report()
             if not settled:
@@ -159,7 +169,10 @@ def soak(hours: float, seed: int, folder: Path, settling: timedelta = SETTLING) 
             for each in platforms
         ]
         served = {each.platform.name: each.served for each in weather}
-        return Result(findings, served, steps, worker.kills, time.perf_counter() - started, money.lines)
+        unmet = {each.platform.name: each.unmet() for each in weather}
+        asking = sum(each.deaths for each in platforms if isinstance(each, Webhook))
+        seconds = time.perf_counter() - started
+        return Result(findings, served, unmet, steps, worker.kills, asking, seconds, money.lines)
 
 
 def _config(platforms: list[Platform], budget: str | None = None) -> str:
@@ -190,11 +203,13 @@ def show(result: Result) -> None:
         ]
         for found in result.findings
     ]
-    title = f"{result.steps} steps, {result.kills} kills, {result.seconds:.0f} s"
+    title = f"{result.steps} steps, {result.kills} kills, {result.asking} of them in a request, {result.seconds:.0f} s"
     print_table(title, head, rows, right=head[1:])
     for found in result.findings:
         served = ", ".join(f"{kind} {count}" for kind, count in result.served[found.name].most_common())
         print(f"{found.name}: faults served: {served}")
+        if unmet := result.unmet[found.name]:
+            print(f"{found.name}: faults that were not met: {', '.join(unmet)}")
         if found.explained:
             print(f"{found.name}: told by coverage: {', '.join(f'{w} {n}' for w, n in found.explained.items())}")
         for what, posts in found.wrong.items():

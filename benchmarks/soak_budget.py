@@ -80,6 +80,9 @@ def _turn(rng: Random, fake: FakeX, workers: list[Worker], month: Month, now: da
     for _ in range(rng.choice((0, 3, 20, 120))):
         ends = rng.choice(("", " @acmecare"))
         fake.add(f"acme {rng.random()}{ends}", now - timedelta(seconds=rng.randint(40, 90)))
+    fake.silence()
+    for _ in range(rng.choice((0, 2, 8))):
+        fake.air(f"acme {rng.random()}")
     fake._faults[None][:] = [rng.choice(FAULTS) for _ in range(rng.choice((0, 0, 2, 6)))]
     before = dict(fake.bill)
     chosen = workers if rng.random() < 0.4 else [rng.choice(workers)]
@@ -128,6 +131,8 @@ bearer_token = "test-token"
 compliance = "lookup"
 look_first = true
 timeout = 0.5
+stream = true
+listen = 0.5
 monthly_budget = "{month.cap:f}"
 {prices}
 """

@@ -2,8 +2,10 @@
 
 import re
 import sqlite3
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -57,10 +59,12 @@ def check(
 
     `read_at` says when all of the source was read, `rechecked` that every post was asked about since the last edit.
     """
-    found, (since, now) = Findings(platform.name), span
-    with Store(path) as store:
-        hours = store.sources.hours(platform.name, since, now - 2 * HOUR, now)  # the last is still being read
+    found = Findings(platform.name)
+    hours = _hours(path, platform.name, span)
     found.hours.update(hour.state for hour in hours)
+    told = {hour.start for hour in hours if hour.state != COMPLETE}
+    if platform.beside:
+        hours = _hours(path, platform.name, span, platform.beside)
     short = {hour.start: hour for hour in hours if hour.state != COMPLETE}
     rows = _rows(path, platform.name)
     marks: dict[int, list[Row]] = {}
@@ -81,8 +85,21 @@ def check(
             elif hour is not None:
                 found.explained[f"{why}: {hour.cause}"] += 1
                 needed.add(hour.start)
-    found.idle = len(short.keys() - needed)
+    found.idle = len(told - needed)
     return found
+
+
+def _hours(path: Path, source: str, span: tuple[datetime, datetime], but: str = "") -> Sequence[Hour]:
+    """How far each hour was read; `but` names a stream that does not count."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.db"
+        with closing(sqlite3.connect(path)) as theirs, closing(sqlite3.connect(copy)) as ours:
+            theirs.backup(ours)
+            for table in ("coverage", "coverage_hours"):
+                ours.execute(f"DELETE FROM {table} WHERE source = ? AND stream = ?", (source, but))
+            ours.commit()
+        with Store(copy) as store:
+            return store.sources.hours(source, span[0], span[1] - 2 * HOUR, span[1])  # the last is still being read
 
 
 def _differs(post: Post, row: Row | None, read_at: Sequence[datetime], found: Findings) -> str | None:

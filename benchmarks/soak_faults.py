@@ -45,6 +45,12 @@ class Weather:
         for (queue, _), ordered in zip(self.platform.queues(), self._ordered, strict=True):
             self.served.update(each for each in ordered[: len(ordered) - len(queue)] if each != self.platform.passes)
 
+    def unmet(self) -> list[str]:
+        """Name the faults that nothing met."""
+        kinds = [kind for _, kinds in self.platform.queues() for kind in kinds]
+        every = dict.fromkeys([*kinds, *self.platform.down, self.platform.refusal])
+        return [kind for kind in every if not self.served[kind]]
+
     def clear(self) -> None:
         """All is well from now on."""
         for queue, _ in self.platform.queues():

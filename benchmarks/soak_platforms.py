@@ -1,6 +1,6 @@
 """The platforms of the soak: the fakes of the tests behind one face, and what each of them was told to hold."""
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,13 +12,18 @@ from tests.fake_bluesky import FakeBluesky
 from tests.fake_feeds import FakeAppStore, FakeFeeds
 from tests.fake_hackernews import FakeHackerNews
 from tests.fake_mastodon import TOKEN, FakeMastodon
+from tests.fake_mastodon_streams import ILLS
 from tests.fake_reddit import FakeReddit
 from tests.fake_x import FakeX
 from tests.fake_youtube import FakeYouTube
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+FOUND = 4 * HOUR + 20 * MINUTE
 TIMEOUT = 1.0  # seconds; an answer on loopback takes a hundredth of that
+LISTEN = 0.2  # seconds, where a stream has no end
 APP = 123
+UNITS = 4_000  # of YouTube's, a day
+OTHERS = "UC" + "b" * 22  # a channel that only a search finds
 
 
 @dataclass(slots=True)
@@ -30,6 +35,7 @@ class Post:
     at: datetime
     shown_at: datetime  # from when on the platform gives it
     id: str = ""
+    version: int = 1  # of its text
     matches: bool = True  # it names a brand, and is to be stored
     followed: bool = True  # the platform tells of its edits and its end
     edited_at: datetime | None = None
@@ -48,10 +54,13 @@ class Platform:
     down: ClassVar[tuple[str, ...]] = ("503", "drop")
     passes: ClassVar[str | None] = None  # what stands for no fault in a queue, where something does
     deletes: ClassVar[bool] = True
+    beside: ClassVar[str] = ""  # a stream that only listens: that it was not read explains nothing
     now: datetime
     rng: Random
     posts: list[Post] = field(default_factory=list)
     server: Any = None
+    happens: Callable[[], None] = lambda: None  # lets people post, edit and delete while it is listened to
+    heard: bool = False  # whether they do so just now
 
     def vary(self, rng: Random) -> None:
         """Draw the options that change how it is read."""
@@ -94,8 +103,10 @@ class X(Platform):
     every = "15m"
     faults = ("429", "429-bare", "500", "503", "html200", "html503", "drop", "cut", "slow", "partial", "empty")
     faults += ("list", "troubled", "429-cap")
+    stream_faults = ("429", "403", "503", "html200", "html503", "drop", "cut", "slow")
     passes = "ok"
-    budget = "4.00"
+    beside = "filtered"
+    budget = "20.00"
     compliance = "lookup"
 
     def vary(self, rng: Random) -> None:
@@ -103,24 +114,31 @@ class X(Platform):
 
     def open(self, stack: ExitStack) -> None:
         self.server = stack.enter_context(FakeX(now=lambda: self.now, accounts={"acmecare": "77"}, slow=3))
+        self.server.listened = lambda: self.happens()
 
     def options(self) -> str:
         return (
             f'api_url = "{self.server.url}"\nbearer_token = "test-token"\ntimeout = {TIMEOUT}\n'
-            f'monthly_budget = {self.budget}\ncompliance = "{self.compliance}"'
+            f'monthly_budget = {self.budget}\ncompliance = "{self.compliance}"\nstream = true\nlisten = {TIMEOUT}'
         )
 
     def queues(self) -> list[tuple[MutableSequence[Any], Sequence[str]]]:
-        return [(self.server._faults[None], self.faults)]
+        faults = self.server._faults
+        return [(faults[None], self.faults), *((faults[what], self.stream_faults) for what in ("rules", "stream"))]
+
+    def tick(self, now: datetime) -> None:
+        self.now = now
+        self.server.silence()
 
     def add(self, post: Post) -> None:
         late = self.rng.choice((0, 0, 0, 60, 90, 110))  # inside the overlap of two minutes
         post.shown_at = post.at + timedelta(seconds=max(late, 30))
-        post.id = self.server.add(post.text, post.at, late=late)
+        make = self.server.air if self.heard else self.server.add
+        post.id = make(post.text, created_at=post.at, late=late)
         post.kept = [post.id]
 
     def edit(self, post: Post, text: str) -> None:
-        post.kept.append(self.server.edit(post.kept[-1], text))
+        post.kept.append(self.server.edit(post.kept[-1], text, aired=self.heard))
 
     def delete(self, post: Post) -> None:
         for each in post.kept:
@@ -226,15 +244,22 @@ class Bluesky(Platform):
 class Mastodon(Platform):
     name = "mastodon"
     faults = ("500", "503", "429", "429:7", "429-bare", "drop", "cut", "html", "html404", "json", "slow")
+    stream_faults = ("401", "404", "503", "429:7", "drop", "cut", "html", "json", "slow", *ILLS)
+    beside = "live"
 
     def open(self, stack: ExitStack) -> None:
         self.server = stack.enter_context(FakeMastodon())
+        self.server.streams.opened = lambda listener: self.happens()
 
     def options(self) -> str:
         return (
             f'instance = "{self.server.url}"\naccess_token = "{TOKEN}"\ntimeout = {TIMEOUT}\n'
-            'hashtags = ["acme"]\ntimeline = "federated"\nsearch = true'
+            'hashtags = ["acme"]\ntimeline = "federated"\nsearch = true\n'
+            f"stream = true\nlisten = {LISTEN}"
         )
+
+    def queues(self) -> list[tuple[MutableSequence[Any], Sequence[str]]]:
+        return [(self.server.faults, self.faults), (self.server.stream_faults, self.stream_faults)]
 
     def tick(self, now: datetime) -> None:
         self.now = now
@@ -250,7 +275,7 @@ class Mastodon(Platform):
             self.server.mention(made)
 
     def edit(self, post: Post, text: str) -> None:
-        post.kept.text = text + (" #acme" if "#acme" in post.kept.text else "")
+        self.server.edit(post.kept, text + (" #acme" if "#acme" in post.kept.text else ""))
 
     def delete(self, post: Post) -> None:
         self.server.delete(post.kept)
@@ -361,23 +386,29 @@ class AppStore(Platform):
 
 
 class YouTube(Platform):
-    """Replies are made within half a day of their thread: the collector looks a day back."""
+    """Replies are made within half a day of their thread: the collector looks a day back.
+
+    The videos of others, which a search finds, are commented on for five days: they are read for seven.
+    """
 
     name = "youtube"
     every = "20m"
+    titles = ("An Acme kettle", "acme or globex?", "My globex phone", "Nothing to see")
     faults = ("500", "503", "429", "429:7", "quota", "quota-new", "rate", "drop", "slow", "html", "html-503", "json")
     faults += ("empty", "other", "redirect")
     refusal = "blocked"
 
     def open(self, stack: ExitStack) -> None:
         self.server = stack.enter_context(FakeYouTube())
-        self.server.quota = 1_000
+        self.server.quota = UNITS
         self.day = ""
+        self.videos: dict[str, datetime] = {}  # of others, that can be commented on and found
+        self.made, self.next_video = 0, self.now
 
     def options(self) -> str:
         return (
             f'api_url = "{self.server.url}"\napi_key = "{fake_youtube.KEY}"\nchannels = ["{fake_youtube.CHANNEL}"]\n'
-            f"daily_units = 1000\ntimeout = {TIMEOUT}"
+            f"daily_units = {UNITS}\ntimeout = {TIMEOUT}\nsearch = true"
         )
 
     def tick(self, now: datetime) -> None:
@@ -386,6 +417,26 @@ class YouTube(Platform):
         self.now = now
         if day_of(now)[0] != self.day:
             self.day, self.server.used = day_of(now)[0], 0
+        while now >= self.next_video:
+            self._publish(self.next_video.replace(microsecond=0))
+            self.next_video += self.rng.expovariate(1 / 16) * HOUR
+        self.videos = {video: at for video, at in self.videos.items() if now - at < timedelta(days=5)}
+        if self.videos and self.rng.random() < 0.002:
+            self._take_down(self.rng.choice([*self.videos]))
+
+    def _publish(self, at: datetime) -> None:
+        self.made += 1
+        title, open_to_all = self.rng.choice(self.titles), self.rng.random() < 0.8
+        video = self.server.video(f"video{self.made:06d}", title, at=at, channel=OTHERS, comments=open_to_all)
+        if open_to_all and title != "Nothing to see":
+            self.videos[video] = at
+
+    def _take_down(self, video: str) -> None:
+        for each in self.posts:
+            if each.id in self.server.items and self.server.items[each.id].video == video:
+                each.gone_at = each.gone_at or self.now
+        self.server.take_down(video)
+        del self.videos[video]
 
     def add(self, post: Post) -> None:
         post.at = post.at.replace(microsecond=0)
@@ -394,7 +445,11 @@ class YouTube(Platform):
         if threads and self.rng.random() < 0.4:
             post.id = self.server.reply(self.rng.choice(threads[-3:]).id, post.text, at=post.at)
         else:
-            post.id, post.kept = self.server.comment(post.text, at=post.at), True
+            video = self.rng.choice([*self.videos]) if self.videos and self.rng.random() < 0.4 else fake_youtube.VIDEO
+            post.id, post.kept = self.server.comment(post.text, at=post.at, video=video), True
+        video = self.server.items[post.id].video
+        if video in self.videos:  # found four hours after it was published, at the latest
+            post.shown_at = max(post.at, self.videos[video] + FOUND)
 
     def edit(self, post: Post, text: str) -> None:
         self.server.edit(post.id, text, self.now)
@@ -406,4 +461,4 @@ class YouTube(Platform):
         self.server.delete(post.id)
 
 
-PLATFORMS: tuple[type[Platform], ...] = (X, Reddit, Bluesky, Mastodon, HackerNews, Feed, AppStore, YouTube)
+PULLED: tuple[type[Platform], ...] = (X, Reddit, Bluesky, Mastodon, HackerNews, Feed, AppStore, YouTube)

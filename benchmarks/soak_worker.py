@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,12 +21,14 @@ from typing import Any, Self
 from db.records import JobRun, SourceState
 from db.store import Store
 from jobs.schedule import due, run_job
+from monitor.config import Config
 from monitor.plugins import BUILT_IN
 
 JOBS = ("collect", "backfill", "group", "recheck", "prune")
 PRELOAD = ["__main__", "benchmarks.soak_worker", "monitor.app", "monitor.collectors.x_api", "praw", "prawcore.sessions"]
 PRELOAD += ["mastodon", "atproto", "datasketch", "httpx", "feedparser", "websockets.sync.client"]
-PRELOAD += ["monitor.collectors.youtube_api", *BUILT_IN]
+PRELOAD += ["monitor.collectors.youtube_api", "monitor.web.server", "monitor.web.app", "uvicorn", *BUILT_IN]
+TIMEOUT = 30.0  # seconds until a process that was killed has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,14 @@ class Order:
     resume: Sequence[str] = ()
     dies_at: int | None = None  # before which statement, counted from the first of the step
     anew: bool = False  # with collectors that remember nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Posts are going to be brought; the answer is the address of the pages."""
+
+    now: datetime
+    dies_at: int | None = None  # before which statement, or before the answer that follows the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ class Worker:
         self.end()
         self._config = config
 
-    def send(self, order: Order) -> None:
+    def send(self, order: Order | Call) -> None:
         """Hand over an order."""
         if self._process is None:
             self._ours, theirs = self._context.Pipe()
@@ -83,14 +93,23 @@ class Worker:
         try:
             told = self._ours.recv()
         except (EOFError, ConnectionResetError):
-            self._process.join()
-            if self._process.exitcode != -signal.SIGKILL:
-                raise SystemExit(f"soak: the worker ended with {self._process.exitcode}; see {self._folder}") from None
-            self._process, self.kills = None, self.kills + 1
+            self.died()
             return None
         if not isinstance(told, Report):
             raise SystemExit(f"soak: {told}")
         return told
+
+    def call(self, call: Call) -> str:
+        """Return the address to which posts can be brought now."""
+        self.send(call)
+        return str(self._ours.recv())
+
+    def died(self) -> None:
+        """The process has ended: see that it did as it was told."""
+        self._process.join(TIMEOUT)
+        if self._process.exitcode != -signal.SIGKILL:
+            raise SystemExit(f"soak: the worker ended with {self._process.exitcode}; see {self._folder}") from None
+        self._process, self.kills = None, self.kills + 1
 
     def end(self) -> None:
         """End the process, if there is one."""
@@ -116,8 +135,13 @@ def serve(pipe: Connection, config: str, folder: Path) -> None:
     every = {source.name: source.every for source in settings.sources}
     jobs = app.jobs()
     pruned = ""
+    pages = Pages(settings)
     while True:
         order = pipe.recv()
+        if isinstance(order, Call):
+            pipe.send(pages.open(order))
+            continue
+        pages.close()
         if order.anew:
             app = App(settings)
             jobs = app.jobs()
@@ -141,6 +165,50 @@ def serve(pipe: Connection, config: str, folder: Path) -> None:
                     return
             report = Report(runs, store.sources.states())
         pipe.send(report)
+
+
+class Pages:
+    """The pages, as `sentimon run` serves them, told the time; a request can be the death of the process."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._server: Any = None
+        self._left: int | None = None
+
+    def open(self, call: Call) -> str:
+        """Serve, from the first time on; return the address."""
+        from monitor.web import app, inbound
+        from monitor.web.server import Server
+
+        self._now, self._left = call.now, call.dies_at
+        if self._server is None:
+            app.utc_now = lambda: self._now
+            inbound.Store = lambda path: Mortal(path, self._count)  # type: ignore[assignment,misc]
+            self._server = Server(self._config)
+            self._server.start()
+        return str(self._server.url)
+
+    def close(self) -> None:
+        """Nothing dies of requests any more."""
+        self._left = None
+
+    def _count(self, _: str) -> None:
+        self._left = None if self._left is None else self._left - 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Mortal(Store):
+    """A store that tells of every statement, and when all is stored."""
+
+    def __init__(self, path: Path, told: Callable[[str], None]) -> None:
+        super().__init__(path)
+        self._told = told
+        self._db.conn.set_trace_callback(told)
+
+    def close(self) -> None:
+        super().close()
+        self._told("and now the answer")
 
 
 @contextmanager

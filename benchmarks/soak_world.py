@@ -1,6 +1,7 @@
 """What people do in the soak: post by day and night, in bursts, edit and delete; everything is drawn from the seed."""
 
 import heapq
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,21 +37,39 @@ class World:
     _coming: list[tuple[datetime, int, Platform, Callable[[], None]]] = field(default_factory=list)
     _order: count = field(default_factory=count)  # type: ignore[type-arg]
     _numbers: count = field(default_factory=count)  # type: ignore[type-arg]
+    _lock: threading.RLock = field(default_factory=threading.RLock)  # listeners are served in threads
 
     def __post_init__(self) -> None:
         for platform in self.platforms:
+            platform.happens = lambda p=platform: self._meanwhile(p)
             self._next_post(platform)
             self._at(self.now + platform.rng.random() * BURST, platform, lambda p=platform: self._burst(p))
 
     def advance(self, now: datetime) -> None:
         """Let everything happen up to a time."""
-        while self._coming and self._coming[0][0] <= now:
-            at, _, platform, happens = heapq.heappop(self._coming)
-            self.now = platform.now = at
-            happens()
-        self.now = now
-        for platform in self.platforms:
-            platform.tick(now)
+        with self._lock:
+            while self._coming and self._coming[0][0] <= now:
+                at, _, platform, happens = heapq.heappop(self._coming)
+                self.now = platform.now = at
+                happens()
+            self.now = now
+            for platform in self.platforms:
+                platform.tick(now)
+
+    def _meanwhile(self, platform: Platform) -> None:
+        """What happens while somebody listens: new posts, edits and deletions of these and others."""
+        with self._lock:
+            if self.now >= self.ends:
+                return
+            rng, platform.heard = platform.rng, True
+            for _ in range(rng.choice((0, 0, 0, 0, 0, 0, 1, 2))):
+                self._post(platform)
+            for post in platform.posts[-20:]:
+                if rng.random() < 0.003:
+                    self._edit(platform, post, post.text.rpartition(" n")[0], post.version + 1)
+                elif rng.random() < 0.001:
+                    self._delete(platform, post)
+            platform.heard = False
 
     def _at(self, at: datetime, platform: Platform, happens: Callable[[], None], always: bool = False) -> None:
         if always or at < self.ends:
@@ -92,8 +111,8 @@ class World:
             self._at(self.now + rng.expovariate(1 / 8) * HOUR, platform, lambda: self._delete(platform, post))
 
     def _edit(self, platform: Platform, post: Post, text: str, version: int) -> None:
-        if post.gone_at is None and not post.text.endswith(f"v{version}") and self.now >= post.shown_at:
-            post.text, post.edited_at = marked(text, post.number, version), self.now
+        if post.gone_at is None and version > post.version and self.now >= post.shown_at:
+            post.text, post.edited_at, post.version = marked(text, post.number, version), self.now, version
             platform.edit(post, post.text)
 
     def _delete(self, platform: Platform, post: Post) -> None:

@@ -1,182 +1,173 @@
-"""What a brand's own past leads to expect: how many posts in each five minutes, and how far counts stray from that.
+"""What is usual for a series: how many posts each step of a day should have, from what was known when the day began.
 
-Every value at step t rests on what was counted before t. Anything that is smoothed or repaired with later counts
-is used only where those counts are past (three hours later at least).
+Usual is what was counted at that time of day on past days, the same weekday counting threefold and every day a little
+less than the next, shrunk to a wider span of the day and then to the series' own mean. The level of the last 24 hours
+comes on top, and the mood of the last seven. Past bursts are cut down to size before they are learnt.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from models.counts import DAY, RECENT, Array, Counts, Flags, between, centred, running
+from models.state import Past
 
-DAY = 288  # steps of five minutes
-HISTORY = 28 * DAY
-RECENT = 36  # the last three hours say nothing about what is usual: they may be the spike
+QUARTERS = 96  # what is usual is remembered by weekday and quarter of an hour
+QUARTER = 3  # steps
+KEEP = 0.955  # of what was known is left a day later: worth 22 days in all
+SAME_WEEKDAY = 3.0
 EVENTS = 10.0  # posts that the wider estimate counts for when a narrower one is made
-WINDOWS = 20.0  # independent windows that a prior counts for
-ALIKE = 0.02  # correlation of the posts of a window, before it was measured
-SURE_OF_ALPHA, SURE_OF_ALIKE = 500.0, 2000.0  # as information: what is usual strays by about 0.06 and 0.03
 TYPICAL_SHARE, TYPICAL_WEIGHT = 0.25, 8.0  # of negatives, until the brand has shown its own
+HOUR, MOOD = 12, 72  # steps
+MOOD_LASTS = 0.7  # of the logarithm by which the share was off
+SURE_OF_MOOD = 50.0  # posts of either kind, as usual, that are added to what was seen of it
+EDGE = 8  # quarters of the days before and after that smoothing needs
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """Expected counts for each step, and how many (weighted) posts each expectation rests on."""
+@dataclass(frozen=True)
+class Usual:
+    """Of one day, [S, steps]: counts per step if everything is read, before the level of the last day."""
 
-    mean: Array
-    events: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Dispersion:
-    """Variance = phi * mean + alpha * mean²: phi is for posts that come in clusters, alpha for a level that wanders."""
-
-    phi: Array
-    alpha: Array
-
-    def variance(self, mean: Array) -> Array:
-        return self.phi * mean + self.alpha * mean**2
+    negatives: Array
+    others: Array
+    support: Array  # (weighted) negatives that the first rests on
+    others_support: Array
+    mentions: Array  # [S, 1], (weighted) that are remembered in all
 
 
-def trailing(values: Array, length: int, lag: int = 0) -> Array:
-    """The sum of the last `length` values up to each step, leaving out the last `lag`."""
-    total = np.concatenate(([0.0], np.cumsum(values)))
-    step = np.arange(len(values)) + 1
-    difference: Array = total[np.maximum(step - lag, 0)] - total[np.maximum(step - length, 0)]
-    return difference
+@dataclass(frozen=True)
+class Expected:
+    """Of one day, [S, steps]: counts per step as far as it was seen, at the level of the last 24 hours less three."""
+
+    negatives: Array
+    others: Array
+    calmed: tuple[Array, Array]  # the counts, past bursts cut down to size
 
 
-def centred(values: Array, half: int) -> Array:
-    """The sum of the values up to `half` steps before and after each step."""
-    total = np.concatenate(([0.0], np.cumsum(values)))
-    step = np.arange(len(values))
-    result: Array = total[np.minimum(step + half + 1, len(values))] - total[np.maximum(step - half, 0)]
-    return result
+def usual(past: Past, young: Array | None = None) -> Usual:
+    """What the whole of the day that begins should have.
 
-
-def baselines(negatives: Array, others: Array) -> tuple[Baseline, Baseline]:
-    """The baselines of the negatives and of the others, past bursts cut down to size."""
-    first = _both(negatives, others)
-    return _both(*_calmed(negatives, others, first[0].mean, first[1].mean))
-
-
-def _both(negatives: Array, others: Array) -> tuple[Baseline, Baseline]:
-    steps = np.maximum(trailing(np.ones_like(negatives), HISTORY, RECENT), 1.0)
-    bad, good = trailing(negatives, HISTORY, RECENT), trailing(others, HISTORY, RECENT)
-    share = (bad + TYPICAL_SHARE * TYPICAL_WEIGHT) / (bad + good + TYPICAL_WEIGHT)
-    rate = (bad + good + 0.5) / steps
-    usual = _seasonal(negatives, rate * share), _seasonal(others, rate * (1 - share))
-    # All talk has a level, which few negatives may follow; only then have they one of their own.
-    together = _level(negatives + others, usual[0].mean + usual[1].mean)
-    return _at_level(negatives, usual[0], together), _at_level(others, usual[1], together)
-
-
-def _seasonal(counts: Array, rate: Array) -> Baseline:
-    """The same time of day on past days, shrunk to a wider span and then to the brand's mean."""
-    ones = np.ones_like(counts)
-    mean, support = rate, np.zeros_like(counts)
-    for half in (18, 6):  # 90 and 30 minutes either side
-        events, exposure = np.zeros_like(counts), np.zeros_like(counts)
-        seen, steps = centred(counts, half), centred(ones, half)
-        for day in range(1, min(28, (len(counts) - 1) // DAY) + 1):
-            shift = day * DAY
-            weight = 0.98**day * (3.0 if day % 7 == 0 else 1.0)
-            events[shift:] += weight * seen[:-shift]
-            exposure[shift:] += weight * steps[:-shift]
-        mean = (events + EVENTS) / (exposure + EVENTS / mean)
-        support = np.maximum(support, events)
-    return Baseline(mean, support)
-
-
-def _level(counts: Array, mean: Array) -> Array:
-    """The last day against what was expected of it."""
-    return np.clip((trailing(counts, DAY, RECENT) + EVENTS) / (trailing(mean, DAY, RECENT) + EVENTS), 0.4, 2.5)
-
-
-def _at_level(counts: Array, usual: Baseline, together: Array) -> Baseline:
-    mean = usual.mean * together
-    return Baseline(mean * _level(counts, mean), usual.events)
-
-
-def _calmed(negatives: Array, others: Array, bad: Array, good: Array) -> tuple[Array, Array]:
-    """The counts, scaled down where the hour around them is far above what was expected.
-
-    First both alike, so that busy days leave the share as it was; then the negatives that the others do not explain.
+    `young` [S, 3] are negatives, others and steps seen to be known beside the past, where a series has next to none.
     """
-    talk = _calming(centred(negatives + others, 6), centred(bad + good, 6))
-    negatives, others = negatives * talk, others * talk
-    follows = (centred(others, 6) + EVENTS) / (centred(good, 6) + EVENTS)
-    return negatives * _calming(centred(negatives, 6), centred(bad, 6) * follows), others
+    weekday = past.day.weekday()
+    sums = {name: past[name] for name in ("negatives", "others", "exposure")}
+    total = {name: values.sum(axis=(1, 2))[:, None] for name, values in sums.items()}
+    if young is not None:
+        for index, name in enumerate(total):
+            total[name] = total[name] + young[:, index : index + 1]
+    mentions = total["negatives"] + total["others"]
+    rate = (mentions + 0.5) / np.maximum(total["exposure"], 1.0)
+    share = (total["negatives"] + TYPICAL_SHARE * TYPICAL_WEIGHT) / (mentions + TYPICAL_WEIGHT)
+    steps = _spans(_around(sums["exposure"], weekday))
+    bad, bad_support = _seasonal(_spans(_around(sums["negatives"], weekday)), steps, rate * share)
+    good, good_support = _seasonal(_spans(_around(sums["others"], weekday)), steps, rate * (1.0 - share))
+    return Usual(bad, good, bad_support, good_support, mentions)
 
 
-def _calming(hour: Array, usual: Array) -> Array:
-    limit = usual + 3.0 * np.sqrt(1.5 * usual + 0.1 * usual**2) + 3.0
-    return np.minimum(1.0, limit / np.maximum(hour, 1.0))
+def _around(sums: Array, weekday: int) -> Array:
+    """The weighted sum over the weekdays, by quarter, with some of the days before and after; [S, EDGE + 96 + EDGE]."""
+    every = sums[:, 0].copy()
+    for other in range(1, 7):
+        every += sums[:, other]
+    extra = SAME_WEEKDAY - 1.0
+    yesterday, today, tomorrow = ((weekday + shift) % 7 for shift in (-1, 0, 1))
+    return np.concatenate(
+        (
+            (every + extra * sums[:, yesterday])[:, -EDGE:],
+            every + extra * sums[:, today],
+            (every + extra * sums[:, tomorrow])[:, :EDGE],
+        ),
+        axis=1,
+    )
 
 
-def dispersion(observed: Array, mean: Array, length: int, alpha: Array) -> Dispersion:
-    """Fitted to the last 28 days of windows of `length` steps by weighted least squares, from priors (1.3 and `alpha`).
+def _spans(sums: Array) -> tuple[Array, Array]:
+    """Sums over 90 and 30 minutes either side of each quarter from the last of yesterday to the first of tomorrow."""
+    total = running(sums)
+    first, end = EDGE - 1, EDGE + QUARTERS + 1
 
-    Residuals are cut, so that past spikes do not hide the next one.
+    def around(half: int) -> Array:
+        return total[:, first + half + 1 : end + half + 1] - total[:, first - half : end - half]
+
+    return around(6), (around(1) + around(2)) / 2.0
+
+
+def _seasonal(events: tuple[Array, Array], steps: tuple[Array, Array], rate: Array) -> tuple[Array, Array]:
+    mean = rate
+    for seen, exposure in zip(events, steps, strict=True):
+        mean = (seen + EVENTS) / (exposure + EVENTS / mean)
+    return _by_step(mean), np.repeat(events[0][:, 1:-1], QUARTER, axis=1)
+
+
+def _by_step(quarters: Array) -> Array:
+    """From the means of quarters (one more at either end) to steps, in straight lines between their middles."""
+    middle = quarters[:, 1:-1]
+    steps = np.repeat(middle, QUARTER, axis=1)
+    steps[:, 0::QUARTER] += (quarters[:, :-2] - middle) / QUARTER
+    steps[:, 2::QUARTER] += (quarters[:, 2:] - middle) / QUARTER
+    return steps
+
+
+def expected(past: Past, today: Counts, day: Usual) -> Expected:
+    """Bring what is usual to the level and the mood of late. Nothing later than a step takes part in what it is due."""
+    end = today.steps
+    counts = (today.negatives, today.others)
+    due = [values[:, :end] * today.seen for values in (day.negatives, day.others)]
+    due_lately = _lately(past, ("usual_negatives", "usual_others"), due)
+    raw = _levels(_lately(past, ("day_negatives", "day_others"), counts), due_lately, end)
+    calmed = _calmed(counts, [mean * level for mean, level in zip(due, raw, strict=True)], past["watched"] >= DAY)
+    had_lately = _lately(past, ("calm_negatives", "calm_others"), calmed)
+    levels = _levels(had_lately, due_lately, end)
+    mood = _mood(had_lately, due_lately, levels, end)
+    return Expected(due[0] * levels[0] * mood, due[1] * levels[1], calmed)
+
+
+def _lately(past: Past, names: tuple[str, str], today: Sequence[Array]) -> list[Array]:
+    """Running sums over the last day and this one, of negatives and others."""
+    return [running(np.concatenate((past[name], now), axis=1)) for name, now in zip(names, today, strict=True)]
+
+
+def _levels(had: list[Array], due: list[Array], steps: int) -> tuple[Array, Array]:
+    """The last day, less three hours, against what was usual.
+
+    All talk has a level, which few negatives may follow; only then have they one of their own.
     """
-    fit = Dispersion(np.full_like(mean, 1.3), alpha)
-    prior, weight = fit, np.maximum(fit.variance(mean), 1e-9)
-    by_mean, by_square = mean / weight, mean**2 / weight
-
-    def history(values: Array) -> Array:
-        return trailing(values, HISTORY, RECENT) / length  # overlapping windows are no independent ones
-
-    one = history(by_mean**2) + WINDOWS * by_mean**2 + 1e-12
-    both = history(by_mean * by_square)
-    two = history(by_square**2) + SURE_OF_ALPHA
-    for _ in range(2):
-        square = cut(observed - mean, fit.variance(mean)) ** 2 / weight
-        left = history(square * by_mean) + (WINDOWS * by_mean**2 + 1e-12) * prior.phi
-        right = history(square * by_square) + SURE_OF_ALPHA * prior.alpha
-        phi = np.clip((left * two - right * both) / np.maximum(one * two - both**2, 1e-24), 1.0, 6.0)
-        fit = Dispersion(phi, np.clip((right - phi * both) / two, 0.005, 2.0))
-    return fit
+    was = [between(sums, DAY, DAY + steps, DAY, RECENT) for sums in had]
+    should = [between(sums, DAY, DAY + steps, DAY, RECENT) for sums in due]
+    together = _level(was[0] + was[1], should[0] + should[1])
+    bad, good = (together * _level(seen, mean * together) for seen, mean in zip(was, should, strict=True))
+    return bad, good
 
 
-def cut(residual: Array, variance: Array) -> Array:
-    """Residuals, none further out than 3.5 standard deviations and 3 counts."""
-    most = 3.5 * np.sqrt(variance) + 3.0
-    return np.clip(residual, -most, most)
+def _mood(had: list[Array], due: list[Array], levels: tuple[Array, Array], steps: int) -> Array:
+    """How far the share of negatives was off in the six hours before the last one, as far as that tends to last."""
+    off = []
+    for sums, means, level in zip(had, due, levels, strict=True):
+        was, should = (between(total, DAY, DAY + steps, MOOD + HOUR, HOUR) for total in (sums, means))
+        off.append((was + SURE_OF_MOOD) / (should * level + SURE_OF_MOOD))
+    mood: Array = np.clip(off[0] / off[1], 0.5, 2.0) ** MOOD_LASTS
+    return mood
 
 
-def shared_level(
-    observed: tuple[Array, Array], means: tuple[Array, Array], length: int, fits: tuple[Dispersion, Dispersion]
-) -> Array:
-    """How far the others say that all talk is up or down, as a factor.
-
-    It is trusted as far as negatives and others did rise and fall together: 1/k is the covariance of their relative
-    residuals, and a brand whose negatives do not follow its volume is hardly corrected.
-    """
-    variances = [fit.variance(mean) for fit, mean in zip(fits, means, strict=True)]
-    residuals = [cut(seen - mean, var) for seen, mean, var in zip(observed, means, variances, strict=True)]
-    product = means[0] * means[1]
-    weight = np.maximum(variances[0] * variances[1], 1e-18)
-    information = trailing(product**2 / weight, HISTORY, RECENT) / length
-    together = trailing(residuals[0] * residuals[1] * product / weight, HISTORY, RECENT) / length
-    prior = WINDOWS * product**2 / weight + 1e-12
-    covariance = np.clip((together + prior * 0.05) / (information + prior), 0.02, 1.0)
-    k = 1.0 / covariance
-    level: Array = (k + observed[1] / fits[1].phi) / (k + means[1] / fits[1].phi)
+def _level(had: Array, due: Array) -> Array:
+    level: Array = np.clip((had + EVENTS) / (due + EVENTS), 0.4, 2.5)
     return level
 
 
-def share_correlation(observed: Array, share: Array, mentions: Array, phi: Array, length: int) -> Array:
-    """How alike the posts of one window are (intra-class correlation of being negative), from the last 28 days."""
-    binomial = share * (1 - share) * np.maximum(mentions, 0.0) * phi
-    extra = binomial * np.maximum(mentions / phi - 1.0, 0.0)
-    correlation = np.full_like(share, ALIKE)
-    for _ in range(2):
-        variance = binomial + correlation * extra
-        weight = 1.0 / np.maximum(binomial + ALIKE * extra, 0.1) ** 2
-        square = cut(observed - share * mentions, variance) ** 2
-        information = trailing(weight * extra**2, HISTORY, RECENT) / length + SURE_OF_ALIKE
-        excess = trailing(weight * extra * (square - binomial), HISTORY, RECENT) / length + SURE_OF_ALIKE * ALIKE
-        correlation = np.clip(excess / information, 0.004, 0.3)
-    return correlation
+def _calmed(counts: tuple[Array, Array], means: list[Array], known: Flags) -> tuple[Array, Array]:
+    """The counts, scaled down where the hour around them is far above what was expected.
+
+    First both alike, so that busy days leave the share as it was; then the negatives that the others do not explain.
+    A series that is not `known` [S, 1] for a day yet is left as it is.
+    """
+    hours = [centred(values, 6) for values in (*counts, *means)]
+    talk = _calming(hours[0] + hours[1], hours[2] + hours[3])
+    follows = (hours[1] * talk + EVENTS) / (hours[3] + EVENTS)
+    alone = talk * _calming(hours[0] * talk, hours[2] * follows)
+    return counts[0] * np.where(known, alone, 1.0), counts[1] * np.where(known, talk, 1.0)
+
+
+def _calming(hour: Array, mean: Array) -> Array:
+    limit = mean + 3.0 * np.sqrt(1.5 * mean + 0.1 * mean**2) + 3.0
+    return np.minimum(1.0, limit / np.maximum(hour, 1.0))

@@ -1,5 +1,6 @@
 """Negative spikes are found soon, and nothing else is."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -181,3 +182,49 @@ def test_an_end_is_known_after_an_hour_of_calm() -> None:
     assert episode.ends is None
     (episode,) = grouped(at(1, 10), until=2)
     assert episode.ends == START + timedelta(hours=1, minutes=5)
+
+
+def test_a_story_goes_on_over_midnight_as_if_it_were_looked_at_in_one() -> None:
+    findings = [at(20, 10), at(22, 25), at(23.5, 20, score=2.5), at(24.25, 51), at(26, 12), at(50, 9), at(60, 9)]
+    whole = grouped(*findings)
+    for cut in range(1, len(findings)):
+        until = START + timedelta(hours=(findings[cut].at - START) / timedelta(hours=1)) - STEP
+        first = episodes(findings[:cut], until, threshold=4.0)
+        later = episodes(findings[cut:], START + timedelta(hours=100), threshold=4.0, before=first[-1])
+        assert [*first[:-1], *later] == whole
+    assert [[f.observed for f in episode.notify] for episode in whole] == [[10, 25, 51], [9]]
+
+
+def test_steps_that_are_looked_at_again_change_nothing_of_an_open_story() -> None:
+    findings = [at(1, 10), at(1.5, 15), at(2, 12), at(2.5, 12, score=2.5)]
+    (told,) = grouped(*findings, until=2.6)
+    assert told.ends is None
+    for again in range(4):
+        (same,) = episodes(findings[again:], START + timedelta(hours=2.6), threshold=4.0, before=told)
+        assert same == told
+
+
+def test_a_story_of_which_only_the_last_step_over_the_threshold_is_known_is_over_an_hour_later() -> None:
+    (told,) = grouped(at(1, 10), until=1.5)
+    known = replace(told, lasts=None)
+    assert [e.ends for e in episodes([], START + timedelta(hours=1.75), 4.0, before=known)] == [None]
+    assert [e.ends for e in episodes([], START + timedelta(hours=3), 4.0, before=known)] == [told.last_seen + STEP]
+    (over,) = grouped(at(1, 10), until=3)
+    (back,) = episodes([at(5, 30)], START + timedelta(hours=5.25), 4.0, before=replace(over, lasts=None))
+    assert (back.ends, back.starts, len(back.notify)) == (None, told.starts, 2)
+
+
+def test_a_second_burst_on_the_same_day_is_told_once_the_first_was_told_six_hours_ago() -> None:
+    negatives, others = stream(7, 100, 24)
+    bursts = [20 * DAY + 60, 20 * DAY + 60 + 12 * 9]
+    for step in bursts:
+        negatives[step : step + 12] += 20
+    first, second = found(negatives, others)
+    assert [0 < minutes_until_told(one, step) <= 30 for one, step in zip((first, second), bursts, strict=True)] == [
+        True
+    ] * 2
+    soon = bursts[0] + 12 * 4
+    negatives, others = stream(7, 100, 24)
+    for step in (bursts[0], soon):
+        negatives[step : step + 12] += 20
+    assert len(found(negatives, others)) == 1

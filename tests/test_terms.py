@@ -2,7 +2,7 @@
 
 import random
 
-from models.terms import in_common
+from models.terms import in_common, telling
 
 QUIET = ["acme opened a shop", "I love my acme phone", "the weather at acme", "acme sells tea and phones"] * 25
 ANGRY = [f"acme {verb} me twice for order {number}" for number, verb in enumerate(["charged", "billed"] * 10)]
@@ -76,3 +76,21 @@ def test_it_is_the_same_every_time_and_needs_no_background() -> None:
     assert in_common([], QUIET) == []
     assert isinstance(in_common(ANGRY, []), list)
     assert in_common(["", "🙃", "123"], [""]) == []
+
+
+def test_a_word_that_was_never_written_before_is_new_and_one_that_was_is_not() -> None:
+    posts = ["acme phone recall again", "the recall of the phone", "phone recall, really", "recall my phone"] * 3
+    found = {term.text: term.new for term in telling(posts, [*QUIET, *["a phone"] * 20])}
+    assert found["recall"] is True
+    assert found.get("phone") is not True
+
+
+def test_a_word_of_one_in_five_hundred_posts_before_is_as_good_as_new() -> None:
+    posts = ["recall now", "the recall", "recall!"] * 4
+    others = [f"acme number {number}" for number in range(999)]
+    assert [term.new for term in telling(posts, [*others, "the recall of 2019"], most=1)] == [True]
+    assert [term.new for term in telling(posts, [*others, *["recall"] * 9], most=1)] == [False]
+
+
+def test_of_a_short_past_nobody_can_say_what_is_new() -> None:
+    assert [term.new for term in telling(["recall now", "the recall", "recall!"] * 4, ["fine"] * 5, most=1)] == [False]
