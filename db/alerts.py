@@ -1,59 +1,46 @@
-"""Alerts, the posts that made them, what was sent about them, and the posts that wait for an answer."""
+"""Alerts, the posts that made them, and what a team says of them."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any
 
 from sqlite_utils import Database
 
 from db.filters import Filter
-from db.mentions import MATCH_COLUMNS, MATCH_TABLES, match_from_row
-from db.records import Alert, Case, Delivery, Match
+from db.records import Alert, Feedback, Match, Part, Story
 from db.times import from_text, from_text_or_none, to_text, to_text_or_none
+
+_COLUMNS = [field.name for field in fields(Alert) if field.name != "id"]
+_NOT_FOUND_OUT = (
+    "held",
+    "taken_by",
+    "taken_at",
+    "found_at",
+)  # what becomes of an alert while others look at its counts
+_FOUND_OUT = [column for column in _COLUMNS if column not in _NOT_FOUND_OUT]
 
 
 class Alerts:
-    """The tables alerts and alert_posts."""
+    """The tables alerts, alert_posts and feedback."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     def save(self, alert: Alert, posts: Sequence[Match]) -> Alert:
-        """Insert an alert (id 0) or bring it up to date, and add its posts; runs in the caller's transaction."""
-        values = (
-            alert.brand,
-            alert.rule,
-            to_text(alert.starts),
-            to_text(alert.last_seen),
-            to_text_or_none(alert.ends),
-            alert.severity,
-            alert.observed,
-            alert.expected,
-            alert.factor,
-            alert.probability,
-            alert.window_minutes,
-            alert.mentions,
-            alert.share,
-            alert.usual_share,
-            alert.summary,
-            json.dumps(list(alert.in_common)),
-        )
+        """Insert an alert (id 0) or bring it up to date, and add its posts; runs in the caller's transaction.
+
+        Who has taken an alert, what holds it and when it was found stay as they are stored.
+        """
         if alert.id:
-            self._db.execute(
-                """UPDATE alerts SET brand = ?, rule = ?, starts = ?, last_seen = ?, ends = ?, severity = ?,
-                    observed = ?, expected = ?, factor = ?, probability = ?, window_minutes = ?, mentions = ?,
-                    share = ?, usual_share = ?, summary = ?, in_common = ? WHERE id = ?""",
-                (*values, alert.id),
-            )
+            changed = ", ".join(f"{column} = ?" for column in _FOUND_OUT)
+            values = _row(alert, _FOUND_OUT)
+            self._db.execute(f"UPDATE alerts SET {changed} WHERE id = ?", (*values, alert.id))
         else:
-            cursor = self._db.execute(
-                """INSERT INTO alerts (brand, rule, starts, last_seen, ends, severity, observed, expected, factor,
-                    probability, window_minutes, mentions, share, usual_share, summary, in_common)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                values,
-            )
+            values = _row(alert, _COLUMNS)
+            places = ", ".join("?" for _ in _COLUMNS)
+            cursor = self._db.execute(f"INSERT INTO alerts ({', '.join(_COLUMNS)}) VALUES ({places})", values)
             alert = replace(alert, id=int(cursor.lastrowid or 0))
         self._db.conn.executemany(
             "INSERT OR IGNORE INTO alert_posts (alert_id, match_id) VALUES (?, ?)", [(alert.id, m.id) for m in posts]
@@ -75,149 +62,81 @@ class Alerts:
         sql = f"SELECT * FROM alerts WHERE {' AND '.join(clauses)} ORDER BY starts DESC, id DESC LIMIT ?"
         return [_alert(row) for row in self._db.query(sql, [*values, -1 if limit is None else limit])]
 
+    def get(self, alert_id: int) -> Alert | None:
+        """Return one alert."""
+        return next((_alert(row) for row in self._db.query("SELECT * FROM alerts WHERE id = ?", [alert_id])), None)
 
-class Deliveries:
-    """The table deliveries: written before anything is sent."""
+    def posts_of(self, alert_ids: Sequence[int]) -> set[int]:
+        """Return the ids of the matches that made any of these alerts."""
+        sql = "SELECT match_id FROM alert_posts WHERE alert_id IN (SELECT value FROM json_each(?))"
+        return {match_id for (match_id,) in self._db.execute(sql, (json.dumps(list(alert_ids)),)).fetchall()}
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def open(self) -> list[Alert]:
+        """Return the alerts that go on."""
+        return [_alert(row) for row in self._db.query("SELECT * FROM alerts WHERE ends IS NULL ORDER BY id")]
 
-    def last(self, alert_id: int, channel: str) -> Delivery | None:
-        """Return the channel's latest delivery for the alert."""
-        sql = "SELECT * FROM deliveries WHERE alert_id = ? AND channel = ? ORDER BY id DESC LIMIT 1"
-        return next((_delivery(row) for row in self._db.query(sql, [alert_id, channel])), None)
+    def hold(self, alert_id: int, reason: str | None) -> None:
+        """Note why nobody is told of an alert now, None where people are; runs in the caller's transaction."""
+        self._db.execute("UPDATE alerts SET held = ? WHERE id = ?", (reason, alert_id))
 
-    def open(self, alert_id: int, channel: str, reason: str, observed: int, now: datetime) -> Delivery:
-        """Write down that a notification is about to be sent, and that it overtakes those which have not arrived."""
+    def take(self, alert_id: int, who: str | None, now: datetime) -> None:
+        """Note who sees to an alert, None for nobody; runs in the caller's transaction."""
+        at = to_text(now) if who else None
+        self._db.execute("UPDATE alerts SET taken_by = ?, taken_at = ? WHERE id = ?", (who, at, alert_id))
+
+    def say(self, feedback: Feedback) -> None:
+        """Keep what somebody says of an alert; runs in the caller's transaction."""
         self._db.execute(
-            """UPDATE deliveries SET state = 'dead', next_attempt_at = NULL, error = 'overtaken by a later message'
-            WHERE alert_id = ? AND channel = ? AND state IN ('sending', 'failed')""",
-            (alert_id, channel),
-        )
-        cursor = self._db.execute(
-            """INSERT INTO deliveries (alert_id, channel, reason, state, attempts, observed, created_at)
-            VALUES (?, ?, ?, 'sending', 0, ?, ?)""",
-            (alert_id, channel, reason, observed, to_text(now)),
-        )
-        return Delivery(int(cursor.lastrowid or 0), alert_id, channel, reason, "sending", 0, observed, now)
-
-    def update(self, delivery: Delivery) -> None:
-        """Write down that an attempt begins, or how it went."""
-        self._db.execute(
-            "UPDATE deliveries SET state = ?, attempts = ?, next_attempt_at = ?, error = ? WHERE id = ?",
-            (
-                delivery.state,
-                delivery.attempts,
-                to_text_or_none(delivery.next_attempt_at),
-                delivery.error,
-                delivery.id,
-            ),
+            "INSERT INTO feedback (alert_id, who, at, word, note) VALUES (?, ?, ?, ?, ?)",
+            (feedback.alert_id, feedback.who, to_text(feedback.at), feedback.word, feedback.note),
         )
 
-    def due(self, now: datetime) -> list[Delivery]:
-        """Return what is to be sent: new, cut off by a crash, or failed, and due."""
-        sql = """SELECT * FROM deliveries WHERE state IN ('sending', 'failed')
-            AND (next_attempt_at IS NULL OR next_attempt_at <= ?) ORDER BY id"""
-        return [_delivery(row) for row in self._db.query(sql, [to_text(now)])]
-
-    def troubled(self) -> list[Delivery]:
-        """Return what has not arrived."""
-        return [
-            _delivery(row)
-            for row in self._db.query("SELECT * FROM deliveries WHERE state != 'sent' ORDER BY id DESC LIMIT 50")
-        ]
-
-    def of_alert(self, alert_id: int) -> list[Delivery]:
-        """Return everything sent about one alert."""
-        sql = "SELECT * FROM deliveries WHERE alert_id = ? ORDER BY id"
-        return [_delivery(row) for row in self._db.query(sql, [alert_id])]
+    def said(self) -> Mapping[int, Feedback]:
+        """Return the newest word on each alert that anybody has judged."""
+        rows = self._db.execute(
+            """SELECT alert_id, who, at, word, note FROM feedback
+            WHERE id IN (SELECT max(id) FROM feedback GROUP BY alert_id)"""
+        ).fetchall()
+        return {alert_id: Feedback(alert_id, who, from_text(at), word, note) for alert_id, who, at, word, note in rows}
 
 
-class Cases:
-    """The tables cases and events: posts that wait for an answer, and what happened to them."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    def open(self, match: Match, alert_id: int | None, reason: str, priority: float, now: datetime) -> bool:
-        """Put a post on the list unless it is there; runs in the caller's transaction."""
-        cursor = self._db.execute(
-            """INSERT INTO cases (match_id, alert_id, reason, state, priority, created_at) VALUES (?, ?, ?, 'new', ?, ?)
-            ON CONFLICT (match_id) DO NOTHING""",
-            (match.id, alert_id, reason, priority, to_text(now)),
-        )
-        if cursor.rowcount != 1:
-            return False
-        self._db.execute(
-            "INSERT INTO events (case_id, at, what) VALUES (?, ?, ?)",
-            (cursor.lastrowid, to_text(now), f"opened: {reason}"),
-        )
-        return True
-
-    def waiting(self, chosen: Filter, limit: int) -> list[Case]:
-        """Return the posts that wait for an answer, worst first."""
-        where, values = chosen.where("created_at", table="k.")
-        rows = self._db.query(
-            f"""SELECT {MATCH_COLUMNS}, c.id AS case_id, c.reason AS case_reason, c.state AS case_state,
-                c.alert_id AS case_alert, c.created_at AS case_created
-            FROM {MATCH_TABLES} JOIN cases c ON c.match_id = k.id
-            WHERE c.state = 'new' AND {where} ORDER BY c.priority DESC, c.id LIMIT ?""",
-            [*values, limit],
-        )
-        return [
-            Case(
-                row["case_id"],
-                match_from_row(row),
-                row["case_reason"],
-                row["case_state"],
-                row["case_alert"],
-                from_text(row["case_created"]),
-            )
-            for row in rows
-        ]
-
-    def count(self, chosen: Filter) -> int:
-        """Count the posts that wait for an answer."""
-        where, values = chosen.where("created_at", table="k.")
-        (count,) = self._db.execute(
-            f"SELECT count(*) FROM {MATCH_TABLES} JOIN cases c ON c.match_id = k.id WHERE c.state = 'new' AND {where}",
-            values,
-        ).fetchone()
-        return int(count)
+def _row(alert: Alert, columns: Sequence[str]) -> list[object]:
+    values: list[object] = []
+    for column in columns:
+        value = getattr(alert, column)
+        if isinstance(value, datetime):
+            value = to_text(value)
+        elif column == "in_common":
+            value = json.dumps(list(value))
+        elif isinstance(value, Story):
+            since = to_text_or_none(value.baseline_since)
+            value = json.dumps(asdict(value) | {"baseline_since": since})
+        values.append(value)
+    return values
 
 
 def _alert(row: Mapping[str, Any]) -> Alert:
-    return Alert(
-        row["id"],
-        row["brand"],
-        row["rule"],
-        from_text(row["starts"]),
-        from_text(row["last_seen"]),
-        from_text_or_none(row["ends"]),
-        row["severity"],
-        row["observed"],
-        row["expected"],
-        row["factor"],
-        row["probability"],
-        row["window_minutes"],
-        row["mentions"],
-        row["share"],
-        row["usual_share"],
-        row["summary"],
-        tuple(json.loads(row["in_common"])),
-    )
+    given = {column: row[column] for column in _COLUMNS}
+    for column in ("starts", "last_seen"):
+        given[column] = from_text(row[column])
+    for column in ("ends", "found_at", "taken_at"):
+        given[column] = from_text_or_none(row[column])
+    given["in_common"] = tuple(json.loads(row["in_common"]))
+    given["story"] = _story(json.loads(row["story"])) if row["story"] else None
+    return Alert(id=row["id"], **given)
 
 
-def _delivery(row: Mapping[str, Any]) -> Delivery:
-    return Delivery(
-        row["id"],
-        row["alert_id"],
-        row["channel"],
-        row["reason"],
-        row["state"],
-        row["attempts"],
-        row["observed"],
-        from_text(row["created_at"]),
-        from_text_or_none(row["next_attempt_at"]),
-        row["error"],
+def _story(given: dict[str, Any]) -> Story:
+    confined = given["confined_to"]
+    return Story(
+        parts=tuple(Part(**part) for part in given["parts"]),
+        confined_to=Part(**confined) if confined else None,
+        terms=tuple(given["terms"]),
+        new_terms=tuple(given["new_terms"]),
+        posts=tuple(given["posts"]),
+        authors=given["authors"],
+        copies=given["copies"],
+        reach=given["reach"],
+        baseline_since=from_text_or_none(given["baseline_since"]),
+        coverage=given["coverage"],
     )

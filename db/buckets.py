@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlite_utils import Database
 
 from db.times import FIVE_MINUTES, floor, from_text, to_text
+from db.voices import recount_voices
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -45,6 +46,7 @@ def recount(db: Database, cells: Collection[Cell]) -> None:
         GROUP BY coalesce(stage, 'none')""",
         fine,
     )
+    recount_voices(db, fine)
     for span, below, step in (("1h", "5m", _HOUR), ("1d", "1h", _DAY)):
         above = {(c.brand, c.source, floor(c.start, step)) for c in cells}
         coarse = [(brand, source, to_text(start), to_text(start + step)) for brand, source, start in above]
@@ -123,3 +125,15 @@ class Buckets:
             (brand, to_text(since), to_text(until)),
         ).fetchall()
         return [Counts(from_text(start), int(negative), int(other)) for start, negative, other in rows]
+
+    def hourly(self, brand: str, since: datetime, until: datetime) -> list[tuple[datetime, str, int]]:
+        """Return hour, source and number of a brand's posts, those that are not rated too, in order of time.
+
+        Hours without a post have no row.
+        """
+        rows = self._db.execute(
+            """SELECT start, source, sum(negative + neutral + positive + not_rated) FROM buckets
+            WHERE span = '1h' AND brand = ? AND start >= ? AND start < ? GROUP BY start, source ORDER BY start""",
+            (brand, to_text(since), to_text(until)),
+        ).fetchall()
+        return [(from_text(start), source, int(posts)) for start, source, posts in rows]

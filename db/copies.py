@@ -9,8 +9,10 @@ from datetime import datetime
 
 from sqlite_utils import Database
 
+from db.scores import put_in_force
 from db.times import from_text, to_text
 
+MOST_NAMED = 500  # rows asked for at once
 MOST = 20  # candidates that a post is compared with
 _NEWEST = f"ORDER BY mention_id DESC LIMIT {MOST}"
 
@@ -64,12 +66,27 @@ class Copies:
         ).fetchall()
         return [Text(post_id, text, first, from_text(posted)) for post_id, text, first, posted in rows]
 
+    def groups(self, match_ids: Sequence[int]) -> Mapping[int, int]:
+        """Return for each match the post that its post copies, or its own post: copies of one another share it."""
+        found: dict[int, int] = {}
+        for first in range(0, len(match_ids), MOST_NAMED):
+            ids = match_ids[first : first + MOST_NAMED]
+            rows = self._db.execute(
+                f"""SELECT k.id, coalesce(m.copy_of, m.id) FROM matches k JOIN mentions m ON m.id = k.mention_id
+                WHERE k.id IN ({", ".join("?" * len(ids))})""",
+                list(ids),
+            ).fetchall()
+            found.update(rows)
+        return found
+
     def save(self, post: Text, bands: Iterable[int]) -> None:
         """Note which post another one copies, and its bands; runs in the caller's transaction."""
-        self._db.execute(
-            "UPDATE mentions SET grouped = 1, copy_of = ? WHERE id = ?",
-            (post.first if post.first != post.id else None, post.id),
-        )
+        first = post.first if post.first != post.id else None
+        (before,) = self._db.execute("SELECT copy_of FROM mentions WHERE id = ?", (post.id,)).fetchone()
+        self._db.execute("UPDATE mentions SET grouped = 1, copy_of = ? WHERE id = ?", (first, post.id))
+        if first != before:  # a copy is an echo
+            matches = self._db.execute("SELECT id FROM matches WHERE mention_id = ? AND state = 'rated'", (post.id,))
+            put_in_force(self._db, [match_id for (match_id,) in matches.fetchall()])
         self._db.execute("DELETE FROM shingles WHERE mention_id = ?", (post.id,))
         self._db.conn.executemany(
             "INSERT OR IGNORE INTO shingles (band, hash, mention_id) VALUES (?, ?, ?)",

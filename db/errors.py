@@ -7,12 +7,13 @@ SentimonError
   CollectorError        a source could not be read
     RateLimited         wait until `not_before`: not a failure
     NotAuthorised       the platform refuses the credentials: a person must act, the source pauses
+      StreamRefused     it refuses one stream: a person must act, the source goes on with the others
     BudgetSpent         the monthly budget is used up: the source waits for the next month
     SourceUnavailable   tried in vain; the next run tries again
   DeliveryFailed        a notification could not be handed over
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 class SentimonError(Exception):
@@ -51,6 +52,10 @@ class NotAuthorised(CollectorError):
     """The platform refuses the credentials, or the account may not do this."""
 
 
+class StreamRefused(NotAuthorised):
+    """One stream is refused, or is not there; that says nothing of the others."""
+
+
 class BudgetSpent(RateLimited):
     """The next request could cost more than is left of the month's budget."""
 
@@ -60,8 +65,13 @@ class SourceUnavailable(CollectorError):
 
 
 class DeliveryFailed(SentimonError):
-    """A channel did not take a notification; `permanent` says that trying again cannot help."""
+    """A channel did not take a notification.
 
-    def __init__(self, message: str, permanent: bool = False) -> None:
+    `permanent` says that trying again cannot help: the channel is not used until somebody mends it. `wait` is how long
+    the service asks to be left alone.
+    """
+
+    def __init__(self, message: str, permanent: bool = False, wait: timedelta | None = None) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.wait = wait

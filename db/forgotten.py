@@ -7,7 +7,6 @@ overwrite what it deletes.
 import hashlib
 import hmac
 import json
-import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from sqlite_utils import Database
 
 from db.database import write_lock
 from db.errors import DatabaseError
+from db.keys import Keys
 from db.times import to_text
 
 FEW = 500  # posts in one statement
@@ -156,12 +156,7 @@ class Forgotten:
     def _hash(self, author: str) -> str:
         """Stand for a person without naming them; the key never leaves this file."""
         if self._key is None:
-            row = self._db.execute("SELECT value FROM keys WHERE name = 'forgotten'").fetchone()
-            if row is None:
-                self._key = secrets.token_bytes(32)
-                self._db.execute("INSERT INTO keys (name, value) VALUES ('forgotten', ?)", (self._key,))
-            else:
-                self._key = row[0]
+            self._key = Keys(self._db).of("forgotten")
         return hmac.new(self._key, _folded(author).encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 

@@ -124,7 +124,10 @@ class Mentions:
         return [match_from_row(row) for row in self._db.query(sql, list(ids))]
 
     def of_alert(self, alert_id: int, limit: int | None = None) -> list[Match]:
-        """Return the posts that made an alert, the most negative first, less those found not to be negative since."""
+        """Return the posts that made an alert, the most negative first, less those that do not count any more.
+
+        Of a negative spike those found not to be negative since, of every alert those found not to be about the brand.
+        """
         sql = f"{_SELECT} {_OF_ALERT} ORDER BY k.negative DESC, k.id LIMIT ?"
         return [match_from_row(row) for row in self._db.query(sql, [alert_id, -1 if limit is None else limit])]
 
@@ -264,8 +267,8 @@ MATCH_COLUMNS = """k.id AS match_id, k.brand, k.sentiment, k.stage, k.model, k.n
     k.touchpoint, k.emotion, k.offensive, k.reviewed, k.about, m.*"""
 MATCH_TABLES = "matches k JOIN mentions m ON m.id = k.mention_id"
 _SELECT = f"SELECT {MATCH_COLUMNS} FROM {MATCH_TABLES}"
-_OF_ALERT = """JOIN alert_posts a ON a.match_id = k.id
-    WHERE a.alert_id = ? AND k.about = 1 AND k.sentiment = 'negative'"""
+_OF_ALERT = """JOIN alert_posts p ON p.match_id = k.id JOIN alerts a ON a.id = p.alert_id
+    WHERE a.id = ? AND k.about = 1 AND (k.sentiment = 'negative' OR a.rule != 'negative spike')"""
 
 
 def match_from_row(row: Mapping[str, Any]) -> Match:

@@ -3,6 +3,8 @@
 Each runs in a transaction with its own record.
 """
 
+import math
+
 from sqlite_utils import Database, Migrations
 
 migrations = Migrations("sentimon")
@@ -347,6 +349,130 @@ def m006_sources(db: Database) -> None:
         )""",
         "CREATE INDEX backfills_open ON backfills (source, id) WHERE state = 'open'",
     )
+
+
+@migrations()
+def m007_alerts(db: Database) -> None:
+    """Counts that hear each person once, what is remembered of each brand's past, and all that becomes of an alert."""
+    _run(
+        db,
+        # 1 where a post says again what its author, or the post that it copies, has said: detection leaves it out.
+        "ALTER TABLE matches ADD COLUMN echo INTEGER NOT NULL DEFAULT 0 CHECK (echo IN (0, 1))",
+        """UPDATE matches SET echo = 1 WHERE mention_id IN (SELECT id FROM mentions WHERE copy_of IS NOT NULL)""",
+        """UPDATE matches SET echo = 1 WHERE id IN (
+            SELECT id FROM (
+                SELECT k.id, k.created_at, lag(k.created_at) OVER (
+                    PARTITION BY k.brand, k.source, m.author COLLATE NOCASE, k.sentiment IS 'negative'
+                    ORDER BY k.created_at, m.id
+                ) AS before
+                FROM matches k JOIN mentions m ON m.id = k.mention_id
+                WHERE m.author != '' AND m.copy_of IS NULL AND k.sentiment IS NOT NULL AND k.about = 1
+            ) WHERE before >= strftime('%Y-%m-%dT%H:%M:%SZ', created_at, '-3 hours')
+        )""",
+        # Five-minute counts of rated posts without echoes: of all (kind 'all'), and by stage, pillar and touchpoint.
+        """CREATE TABLE voices (
+            brand TEXT NOT NULL,
+            start TEXT NOT NULL,
+            source TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            negative INTEGER NOT NULL,
+            other INTEGER NOT NULL,
+            PRIMARY KEY (brand, start, source, kind, name)
+        ) WITHOUT ROWID""",
+        *(
+            f"""INSERT INTO voices SELECT brand,
+                substr(created_at, 1, 14) || printf('%02d', substr(created_at, 15, 2) / 5 * 5) || ':00Z' AS start,
+                source, '{kind}', {name}, sum(sentiment IS 'negative'), sum(sentiment IS NOT 'negative')
+            FROM matches WHERE state = 'rated' AND about = 1 AND echo = 0 GROUP BY brand, start, source, {name}"""
+            for kind, name in (
+                ("all", "''"),
+                ("stage", "coalesce(stage, 'none')"),
+                ("pillar", "coalesce(pillar, 'none')"),
+                ("touchpoint", "coalesce(touchpoint, 'none')"),
+            )
+        ),
+        # What a detector remembers of a series at the start of a day, as models/state.py packs it.
+        """CREATE TABLE pasts (
+            id INTEGER PRIMARY KEY,
+            detector TEXT NOT NULL,
+            brand TEXT NOT NULL,
+            slice TEXT NOT NULL,
+            day TEXT NOT NULL,
+            state BLOB NOT NULL,
+            UNIQUE (brand, detector, day, slice)
+        )""",
+        "ALTER TABLE alerts ADD COLUMN scope TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE alerts ADD COLUMN score REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN low REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN high REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN story TEXT",
+        "ALTER TABLE alerts ADD COLUMN found_at TEXT",
+        "ALTER TABLE alerts ADD COLUMN held TEXT",
+        "ALTER TABLE alerts ADD COLUMN taken_by TEXT",
+        "ALTER TABLE alerts ADD COLUMN taken_at TEXT",
+        """UPDATE alerts SET ends = last_seen WHERE ends IS NULL AND id NOT IN
+            (SELECT max(id) FROM alerts WHERE ends IS NULL GROUP BY brand, rule)""",
+        "CREATE UNIQUE INDEX alerts_open ON alerts (brand, rule, scope) WHERE ends IS NULL",
+        """CREATE TABLE silences (
+            id INTEGER PRIMARY KEY,
+            starts TEXT NOT NULL,
+            ends TEXT NOT NULL,
+            author TEXT NOT NULL,
+            comment TEXT NOT NULL,
+            brand TEXT,
+            rule TEXT,
+            scope TEXT
+        )""",
+        """CREATE TABLE feedback (
+            id INTEGER PRIMARY KEY,
+            alert_id INTEGER NOT NULL REFERENCES alerts (id) ON DELETE CASCADE,
+            who TEXT NOT NULL,
+            at TEXT NOT NULL,
+            word TEXT NOT NULL CHECK (word IN ('useful', 'noise', 'known')),
+            note TEXT NOT NULL
+        )""",
+        "CREATE INDEX feedback_by_alert ON feedback (alert_id, id)",
+        "CREATE TABLE disabled (channel TEXT PRIMARY KEY, at TEXT NOT NULL, reason TEXT NOT NULL, options TEXT)",
+        # A digest is a delivery without an alert.
+        """CREATE TABLE deliveries_now (
+            id INTEGER PRIMARY KEY,
+            alert_id INTEGER REFERENCES alerts (id) ON DELETE CASCADE,
+            channel TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('sending', 'sent', 'failed', 'dead')),
+            attempts INTEGER NOT NULL,
+            observed INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            next_attempt_at TEXT,
+            error TEXT,
+            joined INTEGER REFERENCES deliveries (id) ON DELETE CASCADE,
+            since TEXT,
+            until TEXT
+        )""",
+        """INSERT INTO deliveries_now (id, alert_id, channel, reason, state, attempts, observed, created_at,
+            next_attempt_at, error)
+        SELECT id, alert_id, channel, reason, state, attempts, observed, created_at, next_attempt_at, error
+        FROM deliveries""",
+        "DROP TABLE deliveries",
+        "ALTER TABLE deliveries_now RENAME TO deliveries",
+        "CREATE INDEX deliveries_by_alert ON deliveries (alert_id, channel)",
+        "CREATE INDEX deliveries_open ON deliveries (id) WHERE state IN ('sending', 'failed')",
+        "CREATE INDEX deliveries_joined ON deliveries (joined) WHERE joined IS NOT NULL",
+        # Questions about coverage are answered from these alone, however many runs it holds.
+        "DROP INDEX coverage_by_stream",
+        "CREATE INDEX coverage_by_stream ON coverage (source, stream, state, until, since, started_at)",
+        "CREATE INDEX coverage_by_start ON coverage (source, started_at, cost)",
+        "CREATE INDEX coverage_short ON coverage (id) WHERE state != 'complete'",
+        # Posts whose text is still kept, by age.
+        "CREATE INDEX mentions_kept ON mentions (source, created_at) WHERE gone_at IS NULL",
+        # What an author wrote lately is looked up for each post that is scored.
+        "DROP INDEX mentions_by_author",
+        "CREATE INDEX mentions_by_author ON mentions (source, author COLLATE NOCASE, created_at)",
+    )
+    for alert_id, probability in db.execute("SELECT id, probability FROM alerts").fetchall():
+        # Not in SQL: the mathematical functions of SQLite are not in every build.
+        db.execute("UPDATE alerts SET score = ? WHERE id = ?", (-math.log10(max(probability, 1e-300)), alert_id))
 
 
 def _run(db: Database, *statements: str) -> None:

@@ -15,6 +15,9 @@ CAUSES = (  # why a span of time was not read, or not wholly
     "unavailable",  # no answer that could be read
     "bug",
 )
+RULES = ("negative spike", "volume spike", "share shift", "silence", "single post", "stale source")
+SEVERITIES = ("warning", "high", "critical")
+WORDS = ("useful", "noise", "known")  # what a team says of an alert
 GONE = {  # why the text of a post is no longer kept, and what stands in its place
     "deleted": "(deleted on its platform)",
     "forgotten": "(removed: author asked to be forgotten)",
@@ -49,6 +52,8 @@ class Mention:
     repost_of: str | None = None  # the platform's id of the post that this one passes on
     gone_at: datetime | None = None  # since when text and author are no longer kept, and why: one of GONE
     gone_reason: str | None = None
+    # Accounts that it mentions or answers, named as in a brand's `accounts`; told by who reads them, and not stored.
+    addressed: Sequence[str] = ()
 
     @property
     def shown(self) -> str:
@@ -256,16 +261,47 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What one slice of a brand's posts had in an alert's window: a source, stage, pillar or touchpoint."""
+
+    kind: str  # "source", "stage", "pillar", "touchpoint"
+    name: str
+    observed: int  # negatives
+    expected: float
+    share: float  # of all that is more than expected
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Why an alert was raised, as far as the posts show it."""
+
+    parts: Sequence[Part] = ()  # those first that made the difference
+    confined_to: Part | None = None  # the one slice that explains it
+    terms: Sequence[str] = ()  # that set its posts apart from those before
+    new_terms: Sequence[str] = ()  # those of them that were (almost) never written before
+    posts: Sequence[int] = ()  # ids of the matches that stand for it, each by another author
+    authors: int = 0  # distinct ones
+    copies: int = 0  # posts that say what another one says
+    reach: int = 0  # followers of the authors, each counted once
+    baseline_since: datetime | None = None  # from when on the past was looked at
+    coverage: str | None = None  # what could not be read of the window; None where all was
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
-    """A negative spike of a brand: what was seen, what its own past led to expect, and why it matters."""
+    """Something out of the ordinary: what was seen, what the brand's own past led to expect, and why it matters.
+
+    Its cause is brand, rule and scope; of one cause, one alert is open at a time. Where a rule does not know a number,
+    it is 0. `observed` and `expected` are negatives for negative spikes, mentions for volume spikes and silence.
+    """
 
     id: int
-    brand: str
-    rule: str
+    brand: str  # "" where it is about a source
+    rule: str  # one of RULES
     starts: datetime
     last_seen: datetime
     ends: datetime | None
-    severity: str
+    severity: str  # "warning", "high", "critical"
     observed: int
     expected: float
     factor: float
@@ -276,14 +312,51 @@ class Alert:
     usual_share: float
     summary: str
     in_common: Sequence[str]
+    scope: str = ""  # the slice that it is about ("source reddit"), the source or the post; "" is all of the brand
+    score: float = 0.0  # -log10 of the probability, at the peak
+    low: float = 0.0  # 95 % interval of what was expected
+    high: float = 0.0
+    story: Story | None = None
+    found_at: datetime | None = None
+    held: str | None = None  # why nobody is told of it now: what inhibits it, or who has silenced it
+    taken_by: str | None = None  # who sees to it; until then it escalates
+    taken_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Alerts that nobody is told of for a while; None stands for all. It holds where everything named agrees."""
+
+    id: int
+    starts: datetime
+    ends: datetime
+    author: str
+    comment: str
+    brand: str | None = None
+    rule: str | None = None
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What somebody said of an alert; the newest word of an alert counts."""
+
+    alert_id: int
+    who: str
+    at: datetime
+    word: str  # one of WORDS
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One notification to one channel, written down before it is sent."""
+    """One notification to one channel, written down before it is sent: of an alert, or a digest of a span.
+
+    `joined` is the delivery in whose message this one is told.
+    """
 
     id: int
-    alert_id: int
+    alert_id: int | None
     channel: str
     reason: str
     state: str  # sending, sent, failed (tried again at next_attempt_at) or dead
@@ -292,6 +365,18 @@ class Delivery:
     created_at: datetime
     next_attempt_at: datetime | None = None
     error: str | None = None
+    joined: int | None = None
+    since: datetime | None = None  # of a digest
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """A channel that does not work until somebody changes its settings or says `sentimon resume`."""
+
+    channel: str
+    at: datetime
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from db.buckets import Cell, mark_unwatched, recount
+from db.echoes import settle
 from db.mentions import mention_from_row
 from db.records import Mention
 from db.times import from_text, to_text
@@ -79,6 +80,7 @@ class Rematching:
                 (hidden, match_id),
             ).fetchall()
         ]
+        changed += settle(self._db, match_ids)
         cells = {Cell.of(brand, source, from_text(created_at)) for brand, source, created_at in changed}
         recount(self._db, cells)
         mark_unwatched(self._db, cells)

@@ -1,11 +1,12 @@
 """How every job went."""
 
 import json
+from datetime import datetime
 
 from sqlite_utils import Database
 
 from db.records import JobRun
-from db.times import from_text, to_text
+from db.times import from_text, from_text_or_none, to_text
 
 KEPT = 20_000  # runs: some weeks of a busy installation
 
@@ -31,6 +32,11 @@ class Runs:
             ),
         )
         self._db.execute("DELETE FROM job_runs WHERE id <= (SELECT max(id) FROM job_runs) - ?", (KEPT,))
+
+    def first_since(self, job: str, since: datetime) -> datetime | None:
+        """Return when a job was first at work since a time."""
+        sql = "SELECT min(started_at) FROM job_runs WHERE job = ? AND source IS NULL AND started_at >= ?"
+        return from_text_or_none(self._db.execute(sql, (job, to_text(since))).fetchone()[0])
 
     def latest(self) -> list[JobRun]:
         """Return the latest run of every job and source."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from db.buckets import Cell, mark_unwatched, recount
+from db.echoes import settle
 from db.labels import SENTIMENTS
 from db.mentions import MATCH_COLUMNS, MATCH_TABLES, match_from_row
 from db.records import Match, Score
@@ -44,7 +45,9 @@ def put_in_force(db: Database, match_ids: Iterable[int]) -> None:
 
     This is the one place where a person's word wins: for every question that the person answered.
     """
-    changed = [row for match_id in match_ids for row in db.execute(_PUT_IN_FORCE, (match_id,)).fetchall()]
+    ids = list(match_ids)
+    changed = [row for match_id in ids for row in db.execute(_PUT_IN_FORCE, (match_id,)).fetchall()]
+    changed += settle(db, ids)
     cells = {Cell.of(brand, source, from_text(created_at)) for brand, source, created_at in changed}
     recount(db, cells)
     mark_unwatched(db, cells)
