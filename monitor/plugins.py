@@ -82,6 +82,7 @@ BUILT_IN = (
     "monitor.collectors.youtube",
     "monitor.channels.apprise",
     "monitor.channels.console",
+    "monitor.channels.webhook",
 )
 
 

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from db.errors import DeliveryFailed
 from jobs.channel import Channel, Message
 from monitor.plugins import ChannelKind, RegisterChannel, hookimpl
 
@@ -17,9 +18,12 @@ class ConsoleChannel:
 
     def send(self, message: Message) -> None:
         """Print title and body."""
-        for line in (message.title, *(f"  {line}" for line in message.body.splitlines())):
-            # A post may hold signs that rewrite a terminal.
-            print("".join(ch if ch.isprintable() else " " for ch in line), flush=True)
+        try:
+            for line in (message.title, *(f"  {line}" for line in message.body.splitlines())):
+                # A post may hold signs that rewrite a terminal.
+                print("".join(ch if ch.isprintable() else " " for ch in line), flush=True)
+        except (OSError, ValueError) as error:  # closed, full, or of an encoding that lacks a sign
+            raise DeliveryFailed(f"standard output does not take it ({type(error).__name__})") from error
 
 
 def build(options: ConsoleOptions) -> Channel:
