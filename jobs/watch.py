@@ -1,162 +1,188 @@
-"""Watch: hold each brand's negatives against its own past; a spike becomes an alert, its posts wait for an answer."""
+"""Watch: hold each brand's posts against its own past; what stands out becomes an alert.
+
+Negative spikes are looked for in all of a brand and in its slices (sources, stages, pillars), volume spikes in all of
+it. Single posts that matter alone are looked for among those that are new. Posts of alerts wait for an answer.
+"""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from types import ModuleType
 
-import numpy as np
-
+from db.buckets import Change
 from db.filters import Filter
-from db.records import NO_BRAND, Alert, Match
+from db.records import NO_BRAND, Alert
 from db.store import Store
 from db.times import FIVE_MINUTES, floor
+from jobs import past, raise_alert
 from jobs.outcome import Outcome
-from models.spikes import Episode, Series, find_spikes
-from models.terms import in_common
+from jobs.reading import Reading, reading
+from jobs.rules import Watching
+from jobs.series import WHOLE
+from jobs.single import single_posts
+from models import spikes, volume
+from models.episodes import CALM_FOR, SAME_STORY, Episode, episodes
 
-RULE = "negative spike"
-HISTORY = timedelta(days=35)  # what detection learns a brand's habits from, and some
 LONGEST_REPLAY = timedelta(days=400)  # how far back an import is searched for spikes
 QUIET = timedelta(days=2)  # after the last post nothing can change any more
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # a time before this is a mistake, and no date to count back from
-BACKGROUND = timedelta(days=14)  # what the posts of a spike are compared with
-BACKGROUND_POSTS = 5_000  # the newest of them
-SEVERITIES = ((8.0, "critical"), (6.0, "high"), (0.0, "warning"))  # by the score, -log10 of the chance
 
 
 @dataclass(frozen=True, slots=True)
-class Sensitivity:
-    """At which score (-log10 of the chance) and from how many negatives on a spike is told."""
+class _Rule:
+    """A rule that looks at counts: the detector, and whether it looks at slices too."""
 
-    threshold: float = 4.0
-    minimum: int = 5
+    name: str
+    detector: ModuleType
+    slices: bool
 
 
-def watch(store: Store, competitors: Sequence[str], sensitivity: Sensitivity, now: datetime) -> Outcome:
-    """Look at every brand whose counts have changed or whose alert is open. Competitors' posts are not answered."""
+ANSWERED = ("negative spike", "single post")  # rules whose posts wait for an answer
+AT_ONCE = 50  # brands that are looked at together
+RULES = (_Rule("negative spike", spikes, True), _Rule("volume spike", volume, False))
+NAMES = tuple(rule.name for rule in RULES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A brand to look at: what has changed, which of its alerts go on, and from when to when each rule looks."""
+
+    brand: str
+    change: Change | None
+    going_on: Mapping[int, Alert]
+    spans: Mapping[str, tuple[datetime, datetime]]  # by rule
+
+
+def watch(store: Store, watching: Watching, now: datetime) -> Outcome:
+    """Look at every brand whose counts have changed or that has an alert which goes on."""
     until = floor(now, FIVE_MINUTES) + FIVE_MINUTES
-    changed = store.buckets.unwatched(until).keys() - {NO_BRAND}
-    going_on = {alert.brand for alert in _open_alerts(store)}
+    changed = {brand: change for brand, change in store.buckets.unwatched(until).items() if brand != NO_BRAND}
+    going_on: dict[str, dict[int, Alert]] = {brand: {} for brand in changed}
+    for alert in store.alerts.open():
+        if alert.rule in NAMES:
+            going_on.setdefault(alert.brand, {})[alert.id] = alert
+
+    @cache
+    def read(since: datetime) -> Reading:
+        return reading(store, watching.platforms, since, now)
+
     done = Counter[str](brands=len(changed), opened=0, updated=0, queued=0)
-    for brand in sorted(changed | going_on):
-        done.update(_watch(store, brand, brand not in competitors, sensitivity, now, until))
+    brands = sorted(going_on)
+    for first in range(0, len(brands), AT_ONCE):
+        tasks = [
+            _task(store, brand, changed.get(brand), going_on[brand], watching, until)
+            for brand in brands[first : first + AT_ONCE]
+        ]
+        looks = {rule.name: _look(store, rule, tasks, watching, read) for rule in RULES}
+        for task in tasks:
+            done.update(_tell(store, task, looks, watching, read, now, until))
     return Outcome(dict(done))
 
 
-def _watch(
-    store: Store, brand: str, answered: bool, sensitivity: Sensitivity, now: datetime, until: datetime
-) -> dict[str, int]:
-    """Look without holding up other writers; what is counted meanwhile leaves its mark for the next run."""
-    change = store.buckets.unwatched(until).get(brand)
-    going_on = {alert.id: alert for alert in _open_alerts(store, brand)}
-    since = min([alert.starts for alert in going_on.values()] + ([change.since] if change else []), default=None)
-    found = [
-        _described(store, brand, episode)
-        for episode in (_episodes(store, brand, since, sensitivity, until) if since else ())
-    ]
+def _task(
+    store: Store,
+    brand: str,
+    change: Change | None,
+    going_on: Mapping[int, Alert],
+    watching: Watching,
+    until: datetime,
+) -> _Task:
+    if change and store.pasts.rest_on(brand, change.since):
+        with store.transaction():  # what was learnt from counts that have changed since is forgotten
+            store.pasts.spoil(brand, change.since)
+    spans = {}
+    for rule in RULES:
+        starts = [alert.starts for alert in going_on.values() if alert.rule == rule.name]
+        since = min([*starts, *([change.since] if change else [])], default=None)
+        newest = store.mentions.newest(brand) or since
+        if rule.name in watching.names and since and newest and newest >= EARLIEST:
+            end = min(until, floor(newest, FIVE_MINUTES) + QUIET)
+            spans[rule.name] = (max(since, end - LONGEST_REPLAY), end)
+    return _Task(brand, change, going_on, spans)
+
+
+def _look(
+    store: Store, rule: _Rule, tasks: Sequence[_Task], watching: Watching, read: Callable[[datetime], Reading]
+) -> Mapping[str, past.Look]:
+    """Look at brands by one rule, those that are watched alike together."""
+    alike: dict[int, list[past.Wanted]] = defaultdict(list)
+    for task in tasks:
+        if rule.name in task.spans:
+            since, end = task.spans[rule.name]
+            begin = _story_before(store, rule.name, task.brand, since)
+            minimum = watching.sensitivity_to(task.brand).minimum if rule.detector is spikes else volume.MINIMUM
+            alike[minimum].append(past.Wanted(task.brand, begin, end, rule.slices))
+    looks: dict[str, past.Look] = {}
+    for minimum, wanted in alike.items():
+        looks.update(past.look(store, past.Detector(rule.name, rule.detector, minimum), wanted, read))
+    return looks
+
+
+def _tell(
+    store: Store,
+    task: _Task,
+    looks: Mapping[str, Mapping[str, past.Look]],
+    watching: Watching,
+    read: Callable[[datetime], Reading],
+    now: datetime,
+    until: datetime,
+) -> Mapping[str, int]:
+    """Store what was found of a brand, in one transaction; what was counted meanwhile is for the next run."""
+    brand, change = task.brand, task.change
     done = Counter[str](opened=0, updated=0, queued=0)
+    told = [
+        raise_alert.described(store, rule.name, brand, series, episode, read)
+        for rule in RULES
+        if rule.name in task.spans
+        for series, episode in _found(rule, task, looks[rule.name][brand], watching)
+    ]
+    singles = single_posts(store, brand, change.since, watching, now) if change else []
     with store.transaction():
-        for alert, posts in found:
+        for alert in task.going_on.values():  # counted anew, with what came in late, it may be no spike any more
+            calm = until - alert.last_seen >= CALM_FOR  # as long as any other one: it may yet go on
+            if calm and alert.id not in {found.id for found, _ in told}:
+                done["updated"] += 1
+                store.alerts.save(replace(alert, ends=alert.last_seen + FIVE_MINUTES), ())
+        for alert, posts in [*told, *singles]:
             done["updated" if alert.id else "opened"] += 1
-            saved = store.alerts.save(alert, posts)
-            going_on.pop(saved.id, None)
-            if answered:
-                done["queued"] += _queue(store, saved, posts, now)
-        for alert in going_on.values():  # counted anew, with what came in late, it is no spike any more
-            done["updated"] += 1
-            store.alerts.save(replace(alert, ends=alert.last_seen + FIVE_MINUTES), ())
+            saved = store.alerts.save(alert if alert.id else replace(alert, found_at=now), posts)
+            if brand not in watching.competitors and alert.rule in ANSWERED:
+                done["queued"] += raise_alert.queue(store, saved, posts, now)
+        for rule in RULES:
+            if rule.name in task.spans:
+                past.keep(store, rule.name, brand, looks[rule.name][brand], now)
         if change:
             store.buckets.watched(brand, change, until)
-    return dict(done)
+    return done
 
 
-def _open_alerts(store: Store, *brands: str) -> list[Alert]:
-    return [alert for alert in store.alerts.find(Filter(brands=brands)) if alert.rule == RULE and alert.ends is None]
+def _found(rule: _Rule, task: _Task, looked: past.Look, watching: Watching) -> Iterator[tuple[str, Episode]]:
+    """The episodes that are open at or after the time from which a rule looks, each with the series that it is in."""
+    since, end = task.spans[rule.name]
+    same_story = spikes.SAME_STORY if rule.detector is spikes else SAME_STORY
+    for series, findings in looked.findings.items():
+        threshold = _threshold(rule, task.brand, series, len(looked.findings), watching)
+        for episode in episodes(findings, end, threshold, same_story=same_story):
+            if episode.ends is None or episode.ends >= since:
+                yield series, episode
 
 
-def _episodes(store: Store, brand: str, since: datetime, sensitivity: Sensitivity, until: datetime) -> list[Episode]:
-    newest = store.mentions.newest(brand) or since
-    if newest < EARLIEST:
-        return []
-    end = min(until, floor(newest, FIVE_MINUTES) + QUIET)
-    since = max(since, end - LONGEST_REPLAY)
-    counts = store.buckets.counts(brand, since - HISTORY, end)
-    if not counts:
-        return []
-    start = counts[0].start
-    negatives = np.zeros(max((end - start) // FIVE_MINUTES, 1), dtype=np.int64)
-    others = np.zeros_like(negatives)
-    for count in counts:
-        at = (count.start - start) // FIVE_MINUTES
-        negatives[at], others[at] = count.negative, count.other
-    series = Series(start, negatives, others)
-    return find_spikes(series, since, threshold=sensitivity.threshold, minimum=sensitivity.minimum)
+def _threshold(rule: _Rule, brand: str, series: str, count: int, watching: Watching) -> float:
+    """At which score a series is told: who asks of many slices whether one stands out asks as many times."""
+    if rule.detector is volume:
+        return volume.THRESHOLD
+    own = watching.sensitivity_to(brand).threshold
+    return own if series == WHOLE else own + math.log10(max(count - 1, 1))
 
 
-def _described(store: Store, brand: str, episode: Episode) -> tuple[Alert, list[Match]]:
-    """Describe the episode, as the alert that told it already or as a new one (id 0).
-
-    What belongs to one story is the model's to say: an alert tells an episode if the two overlap.
-    """
-    told = [alert for alert in store.alerts.find(Filter(episode.starts, brands=(brand,))) if alert.rule == RULE]
-    told = [alert for alert in told if alert.starts <= episode.last_seen]
-    told.sort(key=lambda alert: abs(alert.starts - episode.starts))
-    known = told[0] if told else None
-    until = episode.last_seen + FIVE_MINUTES
-    posts = list(store.mentions.every(Filter(episode.starts, until, (brand,), sentiments=("negative",))))
-    if known and (known.last_seen, known.observed) == (episode.last_seen, episode.peak.observed):
-        common = known.in_common  # reading two weeks of posts again would find the same
-    else:
-        past = Filter(episode.starts - BACKGROUND, episode.starts, (brand,))
-        others = store.mentions.find(None, past, BACKGROUND_POSTS)
-        texts = [match.mention.text for match in posts]
-        common = in_common(texts, (match.mention.text for match in others), leave_out=[brand])
-    peak = episode.peak
-    alert = Alert(
-        id=known.id if known else 0,
-        brand=brand,
-        rule=RULE,
-        starts=episode.starts,
-        last_seen=episode.last_seen,
-        ends=episode.ends,
-        severity=next(name for least, name in SEVERITIES if peak.score >= least),
-        observed=peak.observed,
-        expected=round(peak.expected, 2),
-        factor=round(peak.factor, 1),
-        probability=peak.probability,
-        window_minutes=int(peak.window.total_seconds() // 60),
-        mentions=peak.mentions,
-        share=round(peak.share, 4),
-        usual_share=round(peak.usual_share, 4),
-        summary="",
-        in_common=tuple(common),
-    )
-    return _with_summary(alert), posts
-
-
-def _with_summary(alert: Alert) -> Alert:
-    hours, minutes = divmod(alert.window_minutes, 60)
-    window = f"{hours} h" if hours and not minutes else f"{alert.window_minutes} min"
-    text = (
-        f"{alert.brand}: {alert.observed} negative posts in {window}, {_number(alert.expected)} expected "
-        f"(x{alert.factor:.0f}); {alert.share:.0%} of its mentions negative, usually {alert.usual_share:.0%}"
-    )
-    return replace(alert, summary=text)
-
-
-def _number(value: float) -> str:
-    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
-
-
-def _queue(store: Store, alert: Alert, posts: Sequence[Match], now: datetime) -> int:
-    reason = f"negative spike of {alert.starts:%Y-%m-%d %H:%M} UTC"
-    return sum(store.cases.open(match, alert.id, reason, _priority(match), now) for match in posts)
-
-
-def _priority(match: Match) -> float:
-    """How bad it is to leave a post alone: how surely it is negative, times how far it carries."""
-    reach = match.mention.reach
-    carried = (reach.followers or 0) + 100 * (reach.reposts or 0) + 10 * (reach.likes or 0)
-    return round((match.negative or 0.0) * (1 + math.log10(1 + max(carried, 0))), 4)
+def _story_before(store: Store, rule: str, brand: str, since: datetime) -> datetime:
+    """From when on to look, so that a story that the posts since then may belong to is seen from its beginning."""
+    while True:
+        alerts = store.alerts.find(Filter(since - SAME_STORY, since, (brand,)))
+        earlier = min([alert.starts for alert in alerts if alert.rule == rule], default=since)
+        if earlier >= since:
+            return since
+        since = earlier

@@ -1,33 +1,47 @@
 """The composition root: from the configuration to live objects and jobs."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from db.errors import ConfigError, InputError
 from db.records import Registered
 from db.store import Store
 from jobs.backfill import backfill
-from jobs.channel import Channel
 from jobs.collect import Source, collect
 from jobs.collector import Checker, Historian
 from jobs.group import group
-from jobs.notify import notify
+from jobs.notify import Telling, notify
 from jobs.outcome import Outcome
+from jobs.outlet import Outlet
+from jobs.period import About
 from jobs.prune import prune
 from jobs.recheck import recheck
+from jobs.rules import Sensitivity, Watching
 from jobs.schedule import Job, due
 from jobs.score import score
 from jobs.source import platform_of
-from jobs.watch import Sensitivity, watch
+from jobs.stale import stale
+from jobs.survey import survey
+from jobs.watch import watch
 from models.classifier import Classifier
+from monitor.charts import digest_chart
 from monitor.config import Config, SourceConfig
+from monitor.links import links
+from monitor.mail.page import page
+from monitor.outlets import fingerprint, make_outlets
+from monitor.sections import span_of
+from monitor.views import picture_of
+
+if TYPE_CHECKING:
+    from monitor.canvas import Picture
 
 EVERY = timedelta(minutes=1)  # scoring, watching and notifying: with nothing new they cost next to nothing
 EVERY_PAST = timedelta(seconds=50)  # never for long at the same moment as the live runs
+EVERY_SURVEY = timedelta(hours=1)
 EVERY_CHECK = timedelta(minutes=10)  # each time some of the posts that are due that day
 DAY = timedelta(days=1)
 
@@ -74,15 +88,24 @@ class App:
         return folder
 
     @cached_property
-    def channels(self) -> Mapping[str, Channel]:
+    def outlets(self) -> Mapping[str, Outlet]:
         """Make the channels."""
-        made = {}
-        for channel in self.config.channels:
-            try:
-                made[channel.name] = channel.channel_kind.build(channel.options)
-            except InputError as error:
-                raise ConfigError(f"{self.config.path.name}: channels.{channel.name}.{error}") from error
-        return made
+        return make_outlets(self.config)
+
+    @cached_property
+    def watching(self) -> Watching:
+        """Say what is watched for."""
+        alerts = self.config.alerts
+        return Watching(
+            names=alerts.rules,
+            competitors=self.competitors,
+            sensitivity=Sensitivity(alerts.threshold, alerts.minimum),
+            of_brand=self.config.sensitivities,
+            stale_after=span_of(alerts.stale_after),
+            every={config.name: config.every for config in self.config.sources if not config.collector_kind.pushed},
+            urgent=alerts.urgent,
+            platforms={source.name: platform_of(source) for _, source in self.sources},
+        )
 
     @cached_property
     def competitors(self) -> Sequence[str]:
@@ -100,9 +123,6 @@ class App:
 
     def jobs(self, stopping: Callable[[], bool] = lambda: False) -> list[Job]:
         """List every job in the order of the pipeline; what no source can do is left out."""
-        alerts = self.config.alerts
-        sensitivity = Sensitivity(alerts.threshold, alerts.minimum)
-
         def reading(source: Source) -> Callable[[Store, datetime], Outcome]:
             return lambda store, now: collect(store, source, self.config.brands, now)
 
@@ -121,12 +141,31 @@ class App:
             Job("backfill", None, EVERY_PAST, lambda s, now: backfill(s, past, brands, now, busy=due(s, every, now))),
             Job("group", None, EVERY, lambda store, _: group(store, stopping)),
             Job("score", None, EVERY, lambda store, _: self.score(store, stopping)),
-            Job("watch", None, EVERY, lambda store, now: watch(store, self.competitors, sensitivity, now)),
-            Job("notify", None, EVERY, lambda store, now: notify(store, self.channels, self.competitors, now)),
+            Job("watch", None, EVERY, lambda store, now: watch(store, self.watching, now)),
+            Job("survey", None, EVERY_SURVEY, lambda store, now: survey(store, self.watching, now)),
+            Job("stale", None, EVERY, lambda store, now: stale(store, self.watching, now)),
+            Job("notify", None, EVERY, self.notify),
             Job("recheck", None, EVERY_CHECK, lambda store, now: recheck(store, checked, ages, brands, now)),
             Job("prune", None, DAY, lambda store, now: prune(store, self.keeps, now)),
         ]
         return [job for job in jobs if {"backfill": reads_past, "recheck": checks}.get(job.name, True)]
+
+    def notify(self, store: Store, now: datetime) -> Outcome:
+        """Tell the channels what is due."""
+        told = self.config.alerts.competitors
+        telling = Telling(
+            untold=() if told else self.competitors,
+            draw=lambda store, alert: _png(picture_of(store, alert, now)),
+            draw_digest=lambda moods, hours: _png(digest_chart(moods, hours)),
+            links=links(self.config.web.url, store, now),
+            page=page,
+            about=About(
+                [brand.name for brand in self.config.brands if brand.own],
+                self.competitors,
+                [source.name for source in self.config.sources],
+            ),
+        )
+        return notify(store, self.outlets, telling, now)
 
     @property
     def keeps(self) -> Mapping[str, timedelta]:
@@ -169,23 +208,18 @@ class App:
         except InputError as error:
             raise ConfigError(f"{self.config.path.name}: sources.{source.name}: {error}") from error
         budget = getattr(source.options, "monthly_budget", None)
+        total = self.config.monthly_budget
+        shared = {} if total is None else {"(shared budget)": str(total)}
         return Source(
             name=source.name,
             kind=source.kind,
             collector=collector,
-            fingerprint=_fingerprint(source, self.config.monthly_budget),
+            fingerprint=fingerprint(source.options, shared),
             monthly_budget=None if budget is None else Decimal(budget),
-            total_budget=self.config.monthly_budget,
+            total_budget=total,
             price=source.collector_kind.price(source.options),
         )
 
 
-def _fingerprint(source: SourceConfig, shared: Decimal | None) -> str:
-    """Tell whether a source's options or the shared budget have changed, secrets included, without keeping any."""
-    from pydantic import SecretStr
-
-    options = source.options
-    values = [] if options is None else sorted((name, getattr(options, name)) for name in type(options).model_fields)
-    shown = [(n, v.get_secret_value() if isinstance(v, SecretStr) else str(v)) for n, v in values]
-    shown += [] if shared is None else [("(shared budget)", str(shared))]
-    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+def _png(picture: "Picture | None") -> bytes | None:
+    return picture.png() if picture else None

@@ -14,15 +14,17 @@ from datetime import timedelta
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, TypeGuard, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, TypeGuard, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from db.errors import ConfigError, InputError
+from jobs.decide import TOLD_ALL, Policy
+from jobs.outlet import DigestTime
+from jobs.rules import Sensitivity
 from models import query
 from monitor.plugins import Brand, ChannelKind, CollectorKind, Kinds
 from monitor.sections import (
-    SECONDS,
     AlertsConfig,
     BrandSection,
     ChannelSection,
@@ -30,7 +32,12 @@ from monitor.sections import (
     ModelConfig,
     SourceSection,
     WebConfig,
+    span_of,
 )
+from monitor.wanted import wanted
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 FILE_NAME = "sentimon.toml"
 VARIABLE = "SENTIMON_CONFIG"
@@ -60,6 +67,8 @@ class ChannelConfig:
     options: BaseModel | None = field(repr=False)
     missing: tuple[str, ...]
     channel_kind: ChannelKind
+    policy: Policy = TOLD_ALL
+    digest: DigestTime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ class Config:
     alerts: AlertsConfig
     web: WebConfig
     monthly_budget: Decimal | None = None  # what all sources together may spend
+    sensitivities: Mapping[str, Sensitivity] = field(default_factory=dict)  # of the brands
 
 
 def find(option: Path | None, environ: Mapping[str, str] | None = None) -> Path:
@@ -114,7 +124,8 @@ def load_text(
         raise top.error(f"is not TOML: {error}") from None
     file = _validate(top, FileSection, data)
     entries = _Entries(_Secrets(path, _environment(environ)), strict)
-    brands = tuple(_brand(place, table) for place, table in _tables(top, "brands", file.brands))
+    written = [(place, _validate(place, BrandSection, table)) for place, table in _tables(top, "brands", file.brands)]
+    brands = tuple(_brand(place, section) for place, section in written)
     _unique(top.at("brands"), [brand.name for brand in brands])
     if not brands:
         raise top.at("brands").error("at least one [[brands]] is needed")
@@ -122,6 +133,8 @@ def load_text(
     _unique(top.at("sources"), [source.name for source in sources])
     channels = tuple(entries.channel(place, table, kinds) for place, table in _tables(top, "channels", file.channels))
     _unique(top.at("channels"), [channel.name for channel in channels])
+    _known_brands(top.at("channels"), channels, [brand.name for brand in brands])
+    alerts = _validate(top.at("alerts"), AlertsConfig, file.alerts)
     return Config(
         path=path,
         database=_beside(path, file.database),
@@ -129,9 +142,13 @@ def load_text(
         sources=sources,
         channels=channels,
         model=_model(top.at("model"), file.model),
-        alerts=_validate(top.at("alerts"), AlertsConfig, file.alerts),
+        alerts=alerts,
         web=_validate(top.at("web"), WebConfig, file.web),
         monthly_budget=None if file.monthly_budget is None else Decimal(str(file.monthly_budget)),
+        sensitivities={
+            section.name: Sensitivity(section.threshold or alerts.threshold, section.minimum or alerts.minimum)
+            for _, section in written
+        },
     )
 
 
@@ -241,13 +258,19 @@ def _try(
     try:
         return model.model_validate(values), None
     except ValidationError as error:
-        found = [(e["type"], e["loc"], e["msg"]) for e in error.errors(include_context=False, include_input=False)]
+        found = [(e["type"], e["loc"], _typed(model, e) or e["msg"]) for e in error.errors(include_context=False)]
     except InputError as error:
         found = [("", (), str(error))]
     for kind, loc, message in found:
         if not gaps or (loc and loc[0] not in gaps):
             return None, place.at(*map(str, loc)).error(_say(kind, message, hide))
     return None, None
+
+
+def _typed(model: type[BaseModel], error: "ErrorDetails") -> str | None:
+    """What is told of a wrong type, which is no more than the type of what was found."""
+    loc = error["loc"]
+    return wanted(error["type"], error["input"], str(loc[0]) if len(loc) == 1 else None, model)
 
 
 def _say(kind: str, message: str, hide: Iterable[str]) -> str:
@@ -261,8 +284,15 @@ def _say(kind: str, message: str, hide: Iterable[str]) -> str:
     return message.removeprefix("Input ").removeprefix("String ")
 
 
-def _brand(place: _Place, table: Mapping[str, object]) -> Brand:
-    section = _validate(place, BrandSection, table)
+def _known_brands(place: _Place, channels: Iterable[ChannelConfig], known: Sequence[str]) -> None:
+    for channel in channels:
+        for name in channel.policy.brands:
+            if name not in known:
+                there = ", ".join(known)
+                raise place.at(channel.name, "brands").error(f"there is no brand {name!r}; there are: {there}")
+
+
+def _brand(place: _Place, section: BrandSection) -> Brand:
     hide = None if section.hide is None else _query(place.at("hide"), section.hide)
     return Brand(section.name, _query(place.at("query"), section.query), section.role == "own", section.accounts, hide)
 
@@ -333,20 +363,28 @@ class _Entries:
         return SourceConfig(
             name=section.name or section.kind,
             kind=section.kind,
-            every=_span(section.every),
+            every=span_of(section.every),
             options=options,
             missing=missing,
             collector_kind=kind,
             preview=preview,
-            recheck=None if section.recheck == "off" else _span(section.recheck),
-            keep=_span(section.keep) if section.keep else None,
+            recheck=None if section.recheck == "off" else span_of(section.recheck),
+            keep=span_of(section.keep) if section.keep else None,
         )
 
     def channel(self, place: _Place, table: dict[str, object], kinds: Kinds) -> ChannelConfig:
         section = _head(place, ChannelSection, table)
         kind = _kind(place, "channel", section.kind, kinds.channels)
         options, missing, _ = self._options(place, ChannelSection, table, kind.options)
-        return ChannelConfig(section.name or section.kind, section.kind, options, missing, kind)
+        return ChannelConfig(
+            name=section.name or section.kind,
+            kind=section.kind,
+            options=options,
+            missing=missing,
+            channel_kind=kind,
+            policy=section.policy,
+            digest=section.digest_time,
+        )
 
     def _options(
         self, place: _Place, head: type[BaseModel], table: Mapping[str, object], model: type[BaseModel]
@@ -376,10 +414,6 @@ class _Entries:
             return options, (), options
         preview, _ = _try(place, model, present | dict.fromkeys(gaps, "missing"), set(), set())
         return None, tuple(map(str, missing)), preview
-
-
-def _span(text: str) -> timedelta:
-    return timedelta(seconds=int(text[:-1]) * SECONDS[text[-1]])
 
 
 def _head(place: _Place, section: type[M], table: Mapping[str, object]) -> M:

@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from db.records import NO_BRAND
+from db.records import NO_BRAND, RULES
+from jobs.decide import Policy
+from jobs.outlet import DigestTime
+from models.urgent import Urgent, shipped_lists, word_list
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 OLDEST_DAYS = 3650
+OWN_WORDS = "own words"
 SHORTEST, LONGEST = timedelta(seconds=30), timedelta(days=365)
 
 
@@ -55,6 +60,50 @@ def _handles(accounts: Mapping[str, str]) -> dict[str, str]:
     return handles
 
 
+def span_of(text: str) -> timedelta:
+    """Return how long "5m" is."""
+    return timedelta(seconds=int(text[:-1]) * SECONDS[text[-1]])
+
+
+def _rules(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in RULES:
+            raise ValueError(f"there is no rule {name!r}; there are: {', '.join(RULES)}")
+    return names
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'there is no time zone {name!r}; write it as in "Europe/Berlin"') from None
+    return name
+
+
+def _clock(text: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError('should be a time of day such as "08:00"')
+    return text
+
+
+def _hours(text: str) -> str:
+    begin, dash, end = (part.strip() for part in text.partition("-"))
+    if not dash or _clock(begin) == _clock(end):
+        raise ValueError('should be from when to when, for example "22:00-07:00"')
+    return f"{begin}-{end}"
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s?#]+", text):
+        raise ValueError('should be where the pages are seen from outside, for example "https://desk.example"')
+    return text.rstrip("/")
+
+
+def _words(queries: tuple[str, ...]) -> tuple[str, ...]:
+    word_list(OWN_WORDS, queries)
+    return queries
+
+
 def _language(code: str) -> str:
     if not re.fullmatch("[A-Za-z]{2,3}", code):
         raise ValueError('should be a language code such as "en"')
@@ -62,6 +111,8 @@ def _language(code: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_named)]
+Interval = Annotated[str, AfterValidator(_interval)]
+Rules = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_rules)]
 
 
 class _Section(BaseModel):
@@ -76,6 +127,8 @@ class BrandSection(_Section):
     hide: str | None = None
     role: Literal["own", "competitor"] = "own"
     accounts: Annotated[dict[str, str], AfterValidator(_handles)] = {}
+    threshold: Annotated[float, Field(gt=0, le=300)] | None = None
+    minimum: Annotated[int, Field(ge=1)] | None = None
 
 
 class SourceSection(_Section):
@@ -83,7 +136,7 @@ class SourceSection(_Section):
 
     kind: Name
     name: Name | None = None
-    every: Annotated[str, AfterValidator(_interval)] = "5m"
+    every: Interval = "5m"
     recheck: Annotated[str, AfterValidator(_age_or_off)] = "30d"
     keep: Annotated[str, AfterValidator(_age)] | None = None
 
@@ -93,6 +146,39 @@ class ChannelSection(_Section):
 
     kind: Name = "apprise"
     name: Name | None = None
+    alerts: bool = True
+    severity: Literal["warning", "high", "critical"] = "warning"
+    brands: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    rules: Rules = ()
+    quiet: Annotated[str, AfterValidator(_hours)] | None = None
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    cooldown: Interval = "1h"
+    repeat: Interval | None = None
+    escalate_after: Interval | None = None
+    digest: Literal["daily", "weekly"] | None = None
+    digest_at: Annotated[str, AfterValidator(_clock)] = "08:00"
+
+    @property
+    def policy(self) -> Policy:
+        """What the channel wants to hear, and when."""
+        begin, _, end = (self.quiet or "").partition("-")
+        return Policy(
+            alerts=self.alerts,
+            severity=self.severity,
+            brands=self.brands,
+            rules=self.rules,
+            quiet=(time.fromisoformat(begin), time.fromisoformat(end)) if self.quiet else None,
+            zone=ZoneInfo(self.timezone),
+            cooldown=span_of(self.cooldown),
+            repeat=span_of(self.repeat) if self.repeat else None,
+            escalate_after=span_of(self.escalate_after) if self.escalate_after else None,
+        )
+
+    @property
+    def digest_time(self) -> DigestTime | None:
+        """When it gets a digest."""
+        at = time.fromisoformat(self.digest_at)
+        return DigestTime(self.digest, at, ZoneInfo(self.timezone)) if self.digest else None
 
 
 class ModelConfig(_Section):
@@ -115,10 +201,26 @@ class ModelConfig(_Section):
 
 
 class AlertsConfig(_Section):
-    """When a spike of negative posts becomes an alert."""
+    """What becomes an alert."""
 
     threshold: Annotated[float, Field(gt=0, le=300)] = 4.0
     minimum: Annotated[int, Field(ge=1)] = 5
+    rules: Rules = RULES
+    competitors: bool = False
+    stale_after: Interval = "1h"
+    followers: Annotated[int, Field(ge=1)] = 50_000
+    shares: Annotated[int, Field(ge=1)] = 500
+    words: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_words)] = ()
+    shipped_words: bool = True
+    newsrooms: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @property
+    def urgent(self) -> Urgent:
+        """What makes a single post matter."""
+        shipped = shipped_lists() if self.shipped_words else {}
+        own = {OWN_WORDS: word_list(OWN_WORDS, self.words)} if self.words else {}
+        handles = frozenset(handle.strip().casefold().lstrip("@") for handle in self.newsrooms)
+        return Urgent(self.followers, self.shares, {**shipped, **own}, handles)
 
 
 class WebConfig(_Section):
@@ -126,6 +228,7 @@ class WebConfig(_Section):
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8420
+    url: Annotated[str, AfterValidator(_address)] | None = None
 
 
 class FileSection(_Section):

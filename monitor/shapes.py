@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from db.records import Alert, Case, Match
+from db.records import Alert, Case, Feedback, Match, Silence
 from db.times import to_text, to_text_or_none
 from db.trends import Trend
 
@@ -88,18 +88,23 @@ def trend_json(trend: Trend) -> dict[str, Any]:
     }
 
 
-def alert_json(alert: Alert, posts: Sequence[Match], post_count: int | None = None) -> dict[str, Any]:
-    """Write an alert for programs, with the ids of these of its posts, and how many it has in all."""
+def alert_json(
+    alert: Alert, posts: Sequence[Match], post_count: int | None = None, feedback: Feedback | None = None
+) -> dict[str, Any]:
+    """Write an alert for programs, with the ids of these of its posts, how many it has in all, and what was said."""
     return {
         "id": alert.id,
         "brand": alert.brand,
         "rule": alert.rule,
+        "scope": alert.scope,
         "severity": alert.severity,
         "starts": to_text(alert.starts),
         "last_seen": to_text(alert.last_seen),
         "ends": to_text_or_none(alert.ends),
         "observed": alert.observed,
         "expected": alert.expected,
+        "low": alert.low,
+        "high": alert.high,
         "factor": alert.factor,
         "probability": alert.probability,
         "window_minutes": alert.window_minutes,
@@ -108,8 +113,25 @@ def alert_json(alert: Alert, posts: Sequence[Match], post_count: int | None = No
         "usual_share": alert.usual_share,
         "summary": alert.summary,
         "in_common": list(alert.in_common),
+        "held": alert.held,
+        "taken_by": alert.taken_by,
+        "feedback": feedback.word if feedback else None,
         "post_count": len(posts) if post_count is None else post_count,
         "posts": [{"source": post.mention.source, "id": post.mention.source_id} for post in posts],
+    }
+
+
+def silence_json(silence: Silence) -> dict[str, Any]:
+    """Write a silence for programs; None stands for all."""
+    return {
+        "id": silence.id,
+        "starts": to_text(silence.starts),
+        "ends": to_text(silence.ends),
+        "author": silence.author,
+        "comment": silence.comment,
+        "brand": silence.brand,
+        "rule": silence.rule,
+        "scope": silence.scope,
     }
 
 

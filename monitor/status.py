@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 from db.filters import Filter
 from db.store import Store
 from db.times import to_text, to_text_or_none
+from jobs.hold import stories
 from jobs.schedule import describe, last_reads
 from monitor.config import Config
+from monitor.words import counted
 
 GAPS_SHOWN = 10
-PIPELINE = ("collect", "backfill", "group", "score", "watch", "notify", "recheck", "prune")
+PIPELINE = ("collect", "backfill", "group", "score", "watch", "survey", "stale", "notify", "recheck", "prune")
 
 
 def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
         "posts_by_source": dict(store.mentions.counts_by_source()),
         "waiting_for_score": store.mentions.pending_count(),
         "waiting_for_answer": store.cases.count(Filter()),
-        "open_alerts": [alert.summary for alert in store.alerts.find(Filter()) if alert.ends is None],
+        "open_alerts": [alert.summary for alert in stories(store.alerts.open())],
         "sources": sources,
         "jobs": [
             {
@@ -78,6 +81,7 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
             }
             for gap in store.sources.gaps(GAPS_SHOWN)
         ],
+        "disabled": not_working(store),
         "undelivered": [
             {"channel": delivery.channel, "state": delivery.state, "error": delivery.error}
             for delivery in store.deliveries.troubled()
@@ -85,10 +89,18 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
     }
 
 
+def not_working(store: Store) -> list[dict[str, Any]]:
+    """Name the channels that do not work, since when and why; pages and commands say so until that is mended."""
+    return [
+        {"name": found.channel, "since": to_text(found.at), "reason": found.reason}
+        for found, _ in store.deliveries.disabled()
+    ]
+
+
 def status_lines(status: Mapping[str, Any]) -> list[str]:
     """Write it for people."""
     lines = [
-        f"{status['posts']} posts stored, {status['waiting_for_score']} wait for a score, "
+        f"{counted(status['posts'], 'post')} stored, {status['waiting_for_score']} wait for a score, "
         f"{status['waiting_for_answer']} for an answer; times are UTC",
         f"Judged by the model {status['model']}",
         "",
@@ -98,6 +110,13 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         "  none configured: `sentimon import` takes files"
     ]
     lines += ["", "Last runs"] + ([f"  {job['started']}  {job['line']}" for job in status["jobs"]] or ["  none yet"])
+    if status["disabled"]:
+        lines += ["", "Channels that do not work"]
+        lines += [
+            f"  {channel['name']}, since {channel['since']}: {channel['reason']}; mend its settings, or "
+            f"`sentimon resume {quote(channel['name'])}`"
+            for channel in status["disabled"]
+        ]
     if status["open_alerts"]:
         lines += ["", "Open alerts"] + [f"  {summary}" for summary in status["open_alerts"]]
     if status["gaps"]:
@@ -126,7 +145,6 @@ def _source_line(source: Mapping[str, Any]) -> str:
     if not source["last_run"] and state == "ok":
         state = "not read yet"
     spent = f", spent {source['spent_this_month']} this month" if float(source["spent_this_month"]) else ""
-    return (
-        f"  {source['name']} ({source['kind']}): {state}; last read {source['last_ok'] or 'never'}, "
-        f"next {source['next_run'] or 'never'}{spent}"
-    )
+    coming = source["next_run"] or (f"after `sentimon resume {source['name']}`" if source["paused"] else "never")
+    read = source["last_ok"] or "never"
+    return f"  {source['name']} ({source['kind']}): {state}; last read {read}, next {coming}{spent}"

@@ -18,11 +18,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from tests.fake_mastodon_streams import Streams
+from tests.fake_mastodon_streams import ILLS, Streams
 from tests.loopback import LoopbackHandler, LoopbackServer
 
 TOKEN = "very-secret-access-token"
@@ -84,6 +85,7 @@ class FakeMastodon:
 
     Faults: "503" or any other status, "429" (what the limit says is in `reset`; "429:7" adds Retry-After, "429-bare"
     sends no header), "drop", "cut" (half an answer), "html", "html404", "json" (valid, but no listing), "slow".
+    A stream also has the ILLS of fake_mastodon_streams.py, when it has begun.
     """
 
     def __init__(self, snowflakes: bool = True) -> None:
@@ -194,6 +196,7 @@ def page(ids: Sequence[int], params: dict[str, str]) -> list[int]:
     return (places[:limit] if "min_id" in params else places[-limit:])[::-1]
 
 
+@lru_cache(4096)  # a search looks at all posts
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
@@ -219,10 +222,11 @@ class _Handler(LoopbackHandler):
         faults = server.stream_faults if streaming else server.faults
         if server.remaining is not None and not faults and not streaming:
             server.remaining -= 1
-        if faults:
-            self._fault(faults.popleft())
+        fault = faults.popleft() if faults else ""
+        if fault and not (streaming and fault in ILLS):
+            self._fault(fault)
         elif streaming:
-            self._stream(token)
+            self._stream(token, fault)
         elif server.remaining is not None and server.remaining < 0:
             self._json(429, {"error": "Too many requests"})
         elif token is not None and token != f"Bearer {TOKEN}":
@@ -258,7 +262,7 @@ class _Handler(LoopbackHandler):
         else:
             self._json(404, {"error": "Not found"})
 
-    def _stream(self, token: str | None) -> None:
+    def _stream(self, token: str | None, ill: str) -> None:
         streams, known = self.server.mastodon.streams, ("/public", "/public/local", "/hashtag")
         if not streams.on or not self.path_asked.endswith(known):
             self._json(404, {"error": "Not found"}, bare=True)
@@ -277,6 +281,8 @@ class _Handler(LoopbackHandler):
             listener = streams.open(self.path_asked, self.params.get("tag", ""))
             if streams.opened:
                 streams.opened(listener)
+            for raw in ILLS.get(ill, ()):
+                listener.send(raw)
             with contextlib.suppress(OSError):
                 listener.serve(self.connection, self._write)
             streams.leave(listener)

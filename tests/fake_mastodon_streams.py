@@ -4,12 +4,18 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
 GREETING, HEARTBEAT = b":)\n", b":thump\n"
+ILLS: Mapping[str, Sequence[bytes | None]] = {  # what can go wrong with a stream that has begun, by its name as a fault
+    "sever": (b"",),
+    "hang-up": (None,),
+    "half": (b'event: update\ndata: {"id": "1', b""),
+    "garbage": (b"event: update\ndata: {oops\n\n", b"\xff\xfe\n\n", b"event: odd\ndata: 1\n\n"),
+}
 
 
 @dataclass

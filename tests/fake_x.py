@@ -79,6 +79,7 @@ class FakeX:
     hold: float = 0.0  # seconds that the stream stays open when it has told all
     chatter: bool = False  # and says that it is alive, all the time
     ended: int = 0  # streams that X closed
+    listened: Callable[[], None] | None = None  # called when somebody listens to the stream
     repeat_token: bool = False  # every page names the same next page
     leak_retweets: bool = False  # -is:retweet is not honoured
     job_time: timedelta = timedelta(minutes=5)
@@ -135,7 +136,12 @@ class FakeX:
             self._air.append(self._posts[int(number)])
             return number
 
-    def edit(self, number: str, text: str) -> str:
+    def silence(self) -> None:
+        """What was on the air is over: nobody listened."""
+        with self._lock:
+            self._air.clear()
+
+    def edit(self, number: str, text: str, aired: bool = False) -> str:
         """Edit a post: X makes a new one of it, and finds that one only. Returns the new id."""
         with self._lock:
             old = self._posts[int(number)]
@@ -143,6 +149,8 @@ class FakeX:
             history = (*(old.history or (old.id,)), new)
             for each in history:
                 self._posts[each] = replace(self._posts[each], history=history)
+            if aired:
+                self._air.append(self._posts[new])
             return str(new)
 
     def remove(self, number: str, reason: str = "deleted") -> None:

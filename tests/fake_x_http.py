@@ -103,6 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.problem(int(fault), *problem_of(int(fault)))
         try:
             if self.what == "stream":
+                if self.x.listened and fault != "slow":  # then the client has hung up
+                    self.x.listened()
                 return self.stream(cut=fault == "cut")
             body = self.x.answer(self.what, self.place, self.params, self.body)
         except Refusal as refusal:

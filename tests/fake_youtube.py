@@ -157,6 +157,12 @@ class FakeYouTube:
         with self.lock:
             self.items = {key: item for key, item in self.items.items() if id not in (key, item.parent)}
 
+    def take_down(self, video: str) -> None:
+        """A video, and with it its comments."""
+        with self.lock:
+            self.items = {key: item for key, item in self.items.items() if item.video != video}
+            del self.videos[video]
+
     def asked(self, resource: str) -> list[Request]:
         return [request for request in self.requests if request.resource == resource]
 

@@ -149,6 +149,30 @@ def recounted(path: Path) -> set[tuple[Any, ...]]:
     return {(*key, of["negative"], of["neutral"], of["positive"], of["not_rated"]) for key, of in counts.items()}
 
 
+def kept_voices(path: Path) -> set[tuple[Any, ...]]:
+    """The table voices."""
+    return set(rows(path, "SELECT start, brand, source, kind, name, negative, other FROM voices"))
+
+
+def recounted_voices(path: Path) -> set[tuple[Any, ...]]:
+    """What the table voices should hold, counted post by post."""
+    counts: dict[tuple[str, ...], Counter[bool]] = {}
+    sql = """SELECT created_at, brand, source, sentiment, stage, pillar, touchpoint FROM matches
+        WHERE state = 'rated' AND about AND NOT echo"""
+    for created_at, name, platform, sentiment, *slices in rows(path, sql):
+        start = to_text(floor(datetime.fromisoformat(created_at), FIVE_MINUTES))
+        kinds = zip(("stage", "pillar", "touchpoint"), slices, strict=True)
+        for kind, label in (("all", ""), *((kind, label or "none") for kind, label in kinds)):
+            counts.setdefault((start, name, platform, kind, label), Counter())[sentiment == "negative"] += 1
+    return {(*key, of[True], of[False]) for key, of in counts.items()}
+
+
+def echoes(path: Path) -> dict[tuple[str, str], bool]:
+    """Which posts are echoes, by the platform's id and the brand."""
+    sql = "SELECT m.source_id, k.brand, k.echo FROM matches k JOIN mentions m ON m.id = k.mention_id"
+    return {(post, name): bool(echo) for post, name, echo in rows(path, sql)}
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """One request to the hook."""

@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 import pytest
 
+from db.store import Store
 from monitor import shapes
 from monitor.cli import COMMANDS, main
 from monitor.cli.tour import TOUR
+from monitor.words import counted
 from tests.cli_rig import (
     BUNDLED,
     HEADER,
@@ -26,7 +28,7 @@ from tests.cli_rig import (
     told,
     version_of_bundled,
 )
-from tests.support import Keywords
+from tests.support import NOW, Keywords
 
 DAY = timedelta(days=1)
 TREND_KEYS = {"bucket", "brand", "mentions", "negative", "neutral", "positive", "not_rated", "net_sentiment"}
@@ -70,11 +72,36 @@ def test_init_never_overwrites(folder: Path) -> None:
 
 def test_check_says_what_would_run(folder: Path) -> None:
     configure(folder, '[[sources]]\nkind = "file"\npath = "posts.csv"', '[[channels]]\nkind = "console"')
+    (folder / "posts.csv").write_text("")
     lines = said(sentimon("check")).splitlines()
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["ok"] * 5
     assert "      account on x: acmehelp" in lines
     assert f"      file: all of {folder / 'posts.csv'} whenever it changes, matched here" in lines
     assert "ok    model keywords-1" in lines
+
+
+def test_a_source_that_is_paused_says_how_it_goes_on(folder: Path) -> None:
+    configure(folder, '[[sources]]\nkind = "file"\nname = "survey"\npath = "posts.csv"')
+    with Store(folder / "posts.db") as store, store.transaction():
+        store.sources.configured("survey", "file", "1")
+        store.sources.pause("survey", NOW, "the file is refused")
+    told = "survey (file): PAUSED: the file is refused; last read never, next after `sentimon resume survey`"
+    assert told in said(sentimon("status"))
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "written"), [(0, "post", "0 posts"), (1, "post", "1 post"), (1146, "post", "1,146 posts")]
+)
+def test_a_count_is_written_with_its_noun(count: int, noun: str, written: str) -> None:
+    assert counted(count, noun) == written
+
+
+@pytest.mark.parametrize(("name", "why"), [("gone.csv", "no such file"), (".", "is not a file that can be read")])
+def test_check_names_a_file_that_is_not_there(folder: Path, name: str, why: str) -> None:
+    configure(folder, f'[[sources]]\nkind = "file"\nname = "survey"\npath = "{name}"')
+    result = sentimon("check")
+    assert result.exit_code == 1
+    assert f"WRONG source survey (file, every 5m): {folder / name}: {why}" in result.stdout
 
 
 def test_check_says_which_secret_is_missing_and_never_shows_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,10 +161,8 @@ def test_posts_of_jsonl_and_of_standard_input_are_stored(folder: Path) -> None:
     (folder / "posts.jsonl").write_text(jsonl(post(1), post(2)))
     assert "2 posts added" in said(sentimon("import", "posts.jsonl"))
     piped = ran("import", "-", cwd=folder, stdin=jsonl(post(2), post(3)).encode())
-    assert piped.stdout.startswith(b"1 posts added, 1 known already"), piped
-    assert "1 posts added" in said(
-        sentimon("import", "-", "--format", "csv", stdin=f"{HEADER}\n4,x,,2026-03-04,acme\n")
-    )
+    assert piped.stdout.startswith(b"1 post added, 1 known already"), piped
+    assert "1 post added" in said(sentimon("import", "-", "--format", "csv", stdin=f"{HEADER}\n4,x,,2026-03-04,acme\n"))
 
 
 def test_bad_rows_are_told_by_line_and_kept_aside(folder: Path) -> None:
@@ -176,7 +201,7 @@ def test_a_brand_that_the_configuration_lacks_is_taken_and_told(folder: Path) ->
     said(sentimon("import", "posts.jsonl"))
     again = sentimon("import", "posts.jsonl", "--brand", "Acne")
     assert "0 posts added, 1 known already" in again.stdout
-    assert "1 that were known are now counted for another brand as well" in again.stdout
+    assert "1 that was known is now counted for another brand as well" in again.stdout
     assert "no brand 'Acne': counted under that name; did you mean Acme?" in again.stderr
 
 
@@ -345,7 +370,8 @@ def test_status_in_words_and_in_json_carries_the_same_facts(demo: Path) -> None:
         *(job["line"] for job in status["jobs"]),
     ):
         assert fact in shown
-    assert [job["job"] for job in status["jobs"]] == ["collect", "group", "score", "watch", "notify", "prune"]
+    jobs = ["collect", "group", "score", "watch", "survey", "stale", "notify", "prune"]
+    assert [job["job"] for job in status["jobs"]] == jobs
 
 
 def test_an_empty_database_is_no_error(folder: Path) -> None:

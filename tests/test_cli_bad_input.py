@@ -93,7 +93,7 @@ def folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (["export", "--format", "xml"], "'xml' is not one of 'csv', 'jsonl'"),
         (
             ["run", "--once", "--job", "wash"],
-            "'wash' is not one of 'collect', 'backfill', 'group', 'score', 'watch', 'notify'",
+            "'wash' is not one of 'collect', 'backfill', 'group', 'score', 'watch', 'survey', 'stale', 'notify'",
         ),
         (["serve", "--port", "70000"], "70000 is not in the range"),
         (["train", "--output", "x"], "name --recipe, --data and --output, or --from-verdicts"),
@@ -112,7 +112,7 @@ def test_any_number_of_rows_may_be_asked_for(folder: Path) -> None:
 
 
 def test_a_source_that_is_not_there_cannot_be_resumed(folder: Path) -> None:
-    assert complaint(sentimon("resume", "y")) == "sentimon: no source 'y'; there are: none"
+    assert complaint(sentimon("resume", "y")) == "sentimon: no source or channel 'y'; there are: none"
 
 
 # --- the configuration ------------------------------------------------------------------------------------------------

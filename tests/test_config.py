@@ -1,6 +1,7 @@
 """sentimon.toml: what it may say, what is said of mistakes, and that no secret gets out."""
 
 import re
+from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -200,11 +201,14 @@ def test_an_interval_is_a_number_and_a_unit(text: str, seconds: int) -> None:
         ("alert = 1", "alert: unknown key; did you mean alerts?"),
         ("zzz = 1", "zzz: unknown key; known: alerts, brands, channels, database, model, monthly_budget, sources, web"),
         ("", "brands: at least one [[brands]] is needed"),
-        ("database = 5\n" + BRAND, "database: should be a valid string"),
+        ("database = 5\n" + BRAND, 'database: should be a text in quotes, such as "sentimon.db", not a number'),
         ("[brands]\nname = 'acme'", "brands: should be written [[brands]], once for each"),
         ("[[brands]]\nquery = 'acme'", "brands.#1.name: is missing"),
         ("[[brands]]\nname = 'acme'", "brands.acme.query: is missing"),
-        ("[[brands]]\nname = 7\nquery = 'acme'", "brands.#1.name: should be a valid string"),
+        (
+            "[[brands]]\nname = 7\nquery = 'acme'",
+            'brands.#1.name: should be a text in quotes, such as "acme", not a number',
+        ),
         ("[[brands]]\nname = ' '\nquery = 'acme'", "brands. .name: must not be empty"),
         (
             f"[[brands]]\nname = '{'a' * 61}'\nquery = 'acme'",
@@ -220,8 +224,11 @@ def test_an_interval_is_a_number_and_a_unit(text: str, seconds: int) -> None:
         ),
         (BRAND + "qury = 1", "brands.acme.qury: unknown key; did you mean query?"),
         (BRAND + "role = 'rival'", "brands.acme.role: should be 'own' or 'competitor'"),
-        (BRAND + "accounts = 'a'", "brands.acme.accounts: should be a valid dictionary"),
-        (BRAND + "accounts = {x = 1}", "brands.acme.accounts.x: should be a valid string"),
+        (BRAND + "accounts = 'a'", 'brands.acme.accounts: should be a table, such as { x = "acme" }, not a text'),
+        (
+            BRAND + "accounts = {x = 1}",
+            'brands.acme.accounts.x: should be a text in quotes, such as "acme", not a number',
+        ),
         (BRAND + "accounts = {x = '@'}", "brands.acme.accounts: the account on x is empty"),
         (BRAND + BRAND.replace("acme", "ACME"), "brands.ACME: " + TWICE),
         (BRAND + "[sources]\nkind = 'x'", "sources: should be written [[sources]], once for each"),
@@ -234,12 +241,15 @@ def test_an_interval_is_a_number_and_a_unit(text: str, seconds: int) -> None:
         (X + "bearer_tokn = 't'", "sources.x.bearer_tokn: unknown key; did you mean bearer_token?"),
         (X + "evry = '5m'", "sources.x.evry: unknown key; did you mean every?"),
         (X, "sources.x.bearer_token: is missing"),
-        (X + "bearer_token = ['t']", "sources.x.bearer_token: should be a valid string"),
+        (X + "bearer_token = ['t']", 'sources.x.bearer_token: should be a text in quotes, such as "acme", not a list'),
         (
             X + "bearer_token = 't'\nmonthly_budget = 'much'",
-            "sources.x.monthly_budget: should be a valid number, unable to parse string as a number",
+            "sources.x.monthly_budget: should be a number, such as 2.5, not a text",
         ),
-        (X + "bearer_token = 't'\nevery = 300", "sources.x.every: should be a valid string"),
+        (
+            X + "bearer_token = 't'\nevery = 300",
+            'sources.x.every: should be a text in quotes, such as "5m", not a number',
+        ),
         (
             X + "bearer_token = 't'\nevery = '5 minutes'",
             'sources.x.every: should be a number and a unit (s, m, h or d), for example "5m"',
@@ -259,9 +269,9 @@ def test_an_interval_is_a_number_and_a_unit(text: str, seconds: int) -> None:
         (MODEL + "labels = {a = 'negative'}", "model: labels is for other models; the bundled one needs none"),
         (MODEL + "languages = ['english']", 'model.languages.0: should be a language code such as "en"'),
         (BRAND + "[alerts]\nthreshhold = 3", "alerts.threshhold: unknown key; did you mean threshold?"),
-        (BRAND + "[alerts]\nthreshold = '3'", "alerts.threshold: should be a valid number"),
+        (BRAND + "[alerts]\nthreshold = '3'", "alerts.threshold: should be a number, such as 4.0, not a text"),
         (BRAND + "[alerts]\nthreshold = nan", "alerts.threshold: should be a finite number"),
-        (BRAND + "[alerts]\nminimum = true", "alerts.minimum: should be a valid integer"),
+        (BRAND + "[alerts]\nminimum = true", "alerts.minimum: should be a whole number, such as 5, not true or false"),
         (BRAND + "[web]\nport = 70000", "web.port: should be less than or equal to 65535"),
     ],
 )
@@ -315,7 +325,7 @@ def test_all_missing_secrets_are_listed() -> None:
 
 
 def test_other_mistakes_show_while_a_secret_is_missing() -> None:
-    line = "sentimon.toml: sources.x.timeout: should be a valid number, unable to parse string as a number"
+    line = "sentimon.toml: sources.x.timeout: should be a number, such as 15, not a text"
     assert complaint(REFERENCE + 'timeout = "long"', strict=False) == line
     assert "did you mean timeout" in complaint(REFERENCE + "timeot = 1", strict=False)
 
@@ -480,6 +490,7 @@ def test_the_template_has_a_valid_example_of_every_kind_and_the_documentation_ev
     built_in = plugins.load(third_party=False)
     assert config.load_text(text, Path("sentimon.toml"), built_in, {}, strict=False).path
     environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text), "json://localhost/long-enough-for-a-token")
+    environ["PAGER_SECRET"] = "whsec_" + b64encode(bytes(32)).decode()
     full = config.load_text(text, Path("sentimon.toml"), built_in, environ)
     assert {source.kind for source in full.sources} == set(built_in.collectors)
     assert {channel.kind for channel in full.channels} == set(built_in.channels)

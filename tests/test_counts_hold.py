@@ -18,7 +18,19 @@ from jobs.score import rescore
 from models.brand import Brand, hiding, naming
 from models.classifier import Post
 from models.query import parse
-from tests.support import DAY, NOW, Keywords, brand, judge, kept_counts, mention, recounted, rows
+from tests.support import (
+    DAY,
+    NOW,
+    Keywords,
+    brand,
+    judge,
+    kept_counts,
+    kept_voices,
+    mention,
+    recounted,
+    recounted_voices,
+    rows,
+)
 
 NUMBERS = st.integers(0, 5)
 TEXTS = st.sampled_from(
@@ -116,6 +128,21 @@ class Posts(RuleBasedStateMachine):
     def the_counts_are_those_of_the_rows(self) -> None:
         if hasattr(self, "store"):
             assert kept_counts(self.path) == recounted(self.path)
+
+    @invariant()
+    def the_voices_are_those_of_the_rows(self) -> None:
+        if hasattr(self, "store"):
+            assert kept_voices(self.path) == recounted_voices(self.path)
+
+    @invariant()
+    def somebody_is_heard_of_whatever_is_counted(self) -> None:
+        """Of rated posts that are no copies, those with nothing like them before them are no echoes."""
+        if hasattr(self, "store"):
+            sql = """SELECT k.id FROM matches k JOIN mentions m ON m.id = k.mention_id
+                WHERE k.echo AND k.state = 'rated' AND k.about AND m.copy_of IS NULL AND m.gone_at IS NULL
+                    AND NOT EXISTS (SELECT 1 FROM matches e WHERE e.brand = k.brand AND e.source = k.source
+                        AND e.id != k.id AND e.created_at <= k.created_at)"""
+            assert rows(self.path, sql) == []
 
     @invariant()
     def a_post_that_waits_for_its_score_gets_one(self) -> None:

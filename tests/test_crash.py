@@ -18,8 +18,9 @@ import pytest
 
 from db.store import Store
 from jobs.collect import collect
+from jobs.rules import Watching
 from jobs.score import score
-from jobs.watch import Sensitivity, watch
+from jobs.watch import watch
 from monitor.collectors.file import FileCollector
 from monitor.collectors.x import build
 from tests import x_rig
@@ -61,7 +62,7 @@ def work(database: Path, url: str, file: Path) -> None:
             outcome = collect(store, source(collector, name), brands, T0)
             assert outcome.error is None, outcome.error
         score(store, Keywords(), lambda: T0)
-        watch(store, (), Sensitivity(), T0)
+        watch(store, Watching(), T0)
 
 
 def totals(database: Path) -> Mapping[str, list[tuple[Any, ...]]]:

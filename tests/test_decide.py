@@ -1,11 +1,13 @@
 """Who is told of an alert, and why."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from db.records import Alert, Delivery
-from jobs.decide import MAX_AGE, Reason, decide
+from jobs.decide import MAX_AGE, Policy, Reason, decide
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -15,7 +17,7 @@ def alert(observed: int = 10, seen: timedelta = timedelta(minutes=5), ended: boo
     return Alert(
         id=1,
         brand="Acme",
-        rule="negative-spike",
+        rule="negative spike",
         starts=last_seen - timedelta(hours=2),
         last_seen=last_seen,
         ends=last_seen + timedelta(minutes=30) if ended else None,
@@ -75,3 +77,89 @@ def test_a_channel_is_told_with_a_reason_or_not_at_all(
     last: Delivery | None, current: Alert, reason: Reason | None
 ) -> None:
     assert decide(last, current, NOW) == reason
+
+
+TAKEN = replace(alert(), taken_by="ann", taken_at=NOW)
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("policy", "last", "current", "reason"),
+    [
+        pytest.param(Policy(alerts=False), None, alert(), None, id="one for digests hears of no alert"),
+        pytest.param(Policy(severity="critical"), None, alert(), None, id="less than it wants to hear"),
+        pytest.param(Policy(severity="high"), None, alert(), Reason.FIRST, id="what it wants to hear"),
+        pytest.param(Policy(severity="critical"), told(Reason.FIRST), alert(ended=True), Reason.RESOLVED, id="the end"),
+        pytest.param(Policy(brands=["Bolt"]), None, alert(), None, id="another brand"),
+        pytest.param(Policy(brands=["Bolt", "Acme"]), None, alert(), Reason.FIRST, id="its brand"),
+        pytest.param(
+            Policy(brands=["Bolt"]), None, replace(alert(), brand=""), Reason.FIRST, id="a source has no brand"
+        ),
+        pytest.param(Policy(rules=["silence"]), None, alert(), None, id="another rule"),
+        pytest.param(
+            Policy(cooldown=2 * HOUR), told(Reason.FIRST), alert(40), None, id="worse, but still cooling down"
+        ),
+        pytest.param(Policy(repeat=HOUR), told(Reason.FIRST), alert(), Reason.REPEATED, id="nobody took it"),
+        pytest.param(Policy(repeat=2 * HOUR), told(Reason.FIRST), alert(), None, id="not yet"),
+        pytest.param(Policy(repeat=HOUR), told(Reason.FIRST), TAKEN, None, id="somebody has it"),
+        pytest.param(
+            Policy(repeat=HOUR), told(Reason.FIRST), alert(20), Reason.WORSENED, id="worse is the better reason"
+        ),
+    ],
+)
+def test_a_channel_hears_what_its_policy_asks_for(
+    policy: Policy, last: Delivery | None, current: Alert, reason: Reason | None
+) -> None:
+    assert decide(last, current, NOW, policy, NOW) == reason
+
+
+@pytest.mark.parametrize(
+    ("current", "waited", "reason"),
+    [
+        pytest.param(alert(), None, None, id="nobody was told yet"),
+        pytest.param(alert(), timedelta(minutes=29), None, id="others may still take it"),
+        pytest.param(alert(), timedelta(minutes=30), Reason.ESCALATED, id="nobody has"),
+        pytest.param(TAKEN, HOUR, None, id="somebody has"),
+        pytest.param(alert(ended=True), HOUR, None, id="it is over"),
+    ],
+)
+def test_an_alert_escalates_while_nobody_has_taken_it(
+    current: Alert, waited: timedelta | None, reason: Reason | None
+) -> None:
+    policy = Policy(escalate_after=timedelta(minutes=30))
+    assert decide(None, current, NOW, policy, None if waited is None else NOW - waited) == reason
+
+
+def test_who_was_called_in_hears_the_end_too() -> None:
+    policy = Policy(escalate_after=timedelta(minutes=30))
+    assert decide(told(Reason.ESCALATED), alert(ended=True), NOW, policy, NOW - HOUR) == Reason.RESOLVED
+
+
+NIGHT = Policy(quiet=(time(22), time(7)), zone=ZoneInfo("Europe/Berlin"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "at", "told_now"),
+    [
+        (NIGHT, datetime(2026, 3, 1, 20, 59, tzinfo=UTC), True),  # 21:59 in Berlin
+        (NIGHT, datetime(2026, 3, 1, 21, 0, tzinfo=UTC), False),
+        (NIGHT, datetime(2026, 3, 2, 5, 59, tzinfo=UTC), False),
+        (NIGHT, datetime(2026, 3, 2, 6, 0, tzinfo=UTC), True),
+        (NIGHT, datetime(2026, 7, 2, 5, 0, tzinfo=UTC), True),  # in summer 7:00 comes an hour sooner
+        (Policy(quiet=(time(12), time(13))), datetime(2026, 3, 1, 12, 30, tzinfo=UTC), False),
+        (Policy(quiet=(time(12), time(13))), datetime(2026, 3, 1, 13, 0, tzinfo=UTC), True),
+    ],
+)
+def test_quiet_hours_are_those_of_the_channels_time_zone(policy: Policy, at: datetime, told_now: bool) -> None:
+    current = replace(alert(), starts=at - HOUR, last_seen=at)
+    assert decide(None, current, at, policy) == (Reason.FIRST if told_now else None)
+    assert decide(None, replace(current, severity="critical"), at, policy) == Reason.FIRST
+    over = replace(current, ends=at)
+    assert decide(told(Reason.FIRST), over, at, policy) == (Reason.RESOLVED if told_now else None)
+
+
+def test_what_came_and_went_in_quiet_hours_is_told_in_one_message_at_their_end() -> None:
+    at = datetime(2026, 3, 2, 1, tzinfo=UTC)
+    over = replace(alert(), starts=at - HOUR, last_seen=at, ends=at)
+    assert decide(None, over, at + 4 * HOUR, NIGHT) is None
+    assert decide(None, over, at + 5 * HOUR, NIGHT) == Reason.PAST

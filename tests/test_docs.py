@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click_default_group import DefaultGroup
 from pydantic import BaseModel
 
 from db.errors import ConfigError
@@ -64,6 +65,8 @@ def meant(arguments: list[str]) -> click.Command:
     if isinstance(one, click.Group) and len(arguments) > 1 and not arguments[1].startswith("-"):
         assert arguments[1] in one.commands, arguments
         return one.commands[arguments[1]]
+    if isinstance(one, DefaultGroup) and len(arguments) > 1:
+        return one.commands[one.default_cmd_name]
     return one
 
 
@@ -277,8 +280,8 @@ def test_the_example_plugin_moves_its_cursor_with_the_last_batch_only(
 
 
 def test_the_example_plugin_delivers(example: Path) -> None:
-    (channel,) = notes_app(example).channels.values()
-    channel.send(Message("sentimon-1-1", "Negative spike: acme", "acme: 9 negative posts"))
+    (outlet,) = notes_app(example).outlets.values()
+    outlet.channel.send(Message("sentimon-1-1", "Negative spike: acme", "acme: 9 negative posts"))
     assert (example / "alerts.txt").read_text(encoding="utf-8").startswith("[sentimon-1-1] Negative spike: acme\n")
 
 

@@ -1,8 +1,7 @@
 """The feed collector with the real feedparser against feeds on a loopback socket."""
 
 import json
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from db.errors import CollectorError, InputError, NotAuthorised, RateLimited, SourceUnavailable
+from db.errors import InputError
 from db.filters import Filter
-from db.records import Batch, Position
+from db.records import Position
 from db.store import Store
 from jobs.collect import collect
 from jobs.collector import Collector
@@ -24,11 +23,8 @@ from monitor.collectors.markup import text_of
 from monitor.plugins import Brand, CollectorKind
 from tests.fake_feeds import FakeFeeds, Feed
 from tests.fake_site import Free
+from tests.feed_rig import ACME, NOW, START, after, ids, made, run, texts
 from tests.support import HOUR, MINUTE
-
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-ACME = Brand("Acme", parse('acme OR "acme corp" NOT road'))
-START = Position()
 
 
 @pytest.fixture
@@ -40,27 +36,6 @@ def feeds() -> Iterator[FakeFeeds]:
 @pytest.fixture
 def blog(feeds: FakeFeeds) -> Feed:
     return feeds.feed("/blog.xml")
-
-
-def made(feeds: FakeFeeds, *paths: str, **options: Any) -> Collector:
-    urls = [feeds.url + path for path in paths or ("/blog.xml",)]
-    return build(FeedOptions.model_validate({"urls": urls, "timeout": 5} | options), [ACME])
-
-
-def run(collector: Collector, position: Position = START, now: datetime = NOW) -> list[Batch]:
-    return list(collector.collect(collector.streams()[0], position, Free(), now))
-
-
-def after(batches: Sequence[Batch]) -> Position:
-    return Position(batches[-1].cursor)
-
-
-def texts(batches: Sequence[Batch]) -> list[str]:
-    return [mention.text for batch in batches for mention in batch.mentions]
-
-
-def ids(batches: Sequence[Batch]) -> list[str]:
-    return [mention.source_id for batch in batches for mention in batch.mentions]
 
 
 # --- what is read -----------------------------------------------------------------------------------------------------
@@ -322,133 +297,6 @@ def test_a_query_that_a_search_cannot_express_is_refused_and_needs_none_where_on
 def test_what_is_asked_is_explained() -> None:
     options = FeedOptions(search=["https://example.org/?q={query}"])
     assert explain(options, [ACME]) == ["search:Acme: https://example.org/?q=acme%20OR%20%22acme%20corp%22"]
-
-
-# --- faults -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "says"),
-    [
-        ("429:7", RateLimited, "asks to wait until 2026-11-21 12:00:07"),
-        ("429", RateLimited, "asks to wait until 2026-11-21 12:15:00"),
-        ("401", NotAuthorised, "refuses to be read"),
-        ("403", NotAuthorised, "refuses to be read"),
-        ("404", NotAuthorised, "nothing at this address"),
-        ("410", NotAuthorised, "gone for good"),
-        ("500", SourceUnavailable, "answered 500"),
-        ("304", SourceUnavailable, "never read"),
-        ("html", SourceUnavailable, "no RSS or Atom feed"),
-        ("json", SourceUnavailable, "no RSS or Atom feed"),
-        ("half", SourceUnavailable, "did not answer"),
-        ("drop", SourceUnavailable, "did not answer"),
-        ("slow", SourceUnavailable, "did not answer"),
-    ],
-)
-def test_every_fault_is_one_line_that_names_the_feed(
-    feeds: FakeFeeds, blog: Feed, fault: str, error: type[CollectorError], says: str
-) -> None:
-    blog.add("acme", at=NOW, id="1")
-    feeds.faults.append(fault)
-    with pytest.raises(error, match=says) as caught:
-        run(made(feeds, timeout=0.3 if fault == "slow" else 5))
-    assert "\n" not in str(caught.value)
-    assert "/blog.xml" in str(caught.value)
-
-
-def test_a_feed_that_is_gone_pauses_the_source_with_a_line_that_says_what_to_do(
-    feeds: FakeFeeds, blog: Feed, tmp_path: Path
-) -> None:
-    feeds.gone.add("/blog.xml")
-    with Store(tmp_path / "s.db") as store:
-        outcome = collect(store, Source("news", "feed", made(feeds), "1"), [ACME], NOW)
-        state = store.sources.state("news")
-    assert outcome.error == "the feed 127.0.0.1/blog.xml is gone for good (410); take it out of the source's options"
-    assert state is not None
-    assert state.paused == outcome.error
-
-
-def test_a_feed_that_is_gone_holds_up_no_other_feed_of_its_source(
-    feeds: FakeFeeds, blog: Feed, tmp_path: Path
-) -> None:
-    news = feeds.feed("/news.xml")
-    feeds.gone.add("/blog.xml")
-    collector = made(feeds, "/blog.xml", "/news.xml")
-    with Store(tmp_path / "s.db") as store:
-        for day in range(2):
-            news.add("acme", at=NOW, id=str(day))
-            outcome = collect(store, Source("news", "feed", collector, "1"), [ACME], NOW + day * HOUR)
-        state = store.sources.state("news")
-        (gap, _) = store.sources.gaps(9)
-        posts, _ = store.mentions.counts()
-    assert outcome.error == "the feed 127.0.0.1/blog.xml is gone for good (410); take it out of the source's options"
-    assert state is not None
-    assert (state.paused, state.last_error, state.last_ok_at) == (None, outcome.error, NOW + HOUR)
-    assert (gap.stream, gap.state, gap.cause) == (f"{feeds.url}/blog.xml", "missing", "refused")
-    assert posts == 2
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"/etc/passwd",
-        b"<" * 20_000,
-        b'<rss version="2.0"><channel><title>cut of',
-        b"\x00\xff\xfe nothing",
-    ],
-)
-def test_what_is_no_feed_is_said_to_be_none(feeds: FakeFeeds, blog: Feed, raw: bytes) -> None:
-    blog.raw = raw
-    with pytest.raises(SourceUnavailable, match=r"no RSS or Atom feed|cut off"):
-        run(made(feeds))
-
-
-def test_an_odd_feed_is_read_as_far_as_it_can_be(feeds: FakeFeeds, blog: Feed) -> None:
-    blog.raw = b'<rss version="2.0"><channel><item><title>acme & co</title><guid>1</guid></item><item><title>acme cut'
-    assert texts(run(made(feeds)))[0] == "acme & co"
-
-
-def test_a_feed_cannot_read_files_or_blow_up_entities(feeds: FakeFeeds, blog: Feed) -> None:
-    names = "".join(f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 10}">' for n in range(8))
-    start = f'<!DOCTYPE x [<!ENTITY a "acme"><!ENTITY f SYSTEM "file:///etc/passwd">{names}]>'
-    blog.raw = f'{start}<rss version="2.0"><channel><item><title>acme &i; &f;</title></item></channel></rss>'.encode()
-    (text,) = texts(run(made(feeds)))
-    assert len(text) < 1_000
-    assert "root:" not in text
-
-
-def test_hostile_text_passes_through_whole(feeds: FakeFeeds, blog: Feed) -> None:
-    long = "acme " * 20_000
-    blog.add("acme <b>", "&#0; 😀 <script>evil()</script>" + "<a " * 20_000, at=NOW, id="1", author="a\nb")
-    blog.add("", long, at=NOW, id="2")
-    second, first = run(made(feeds))[0].mentions
-    assert first.text.startswith("acme <b>\n\n\ufffd 😀 <a <a")
-    assert "evil" not in first.text
-    assert first.author == "a b"
-    assert second.text == long.strip()
-
-
-def test_entries_that_say_nothing_are_left_out(feeds: FakeFeeds, blog: Feed) -> None:
-    blog.add("", "<p> </p>", at=NOW, id="1")
-    (batch,) = run(made(feeds))
-    assert (list(batch.mentions), batch.fetched) == ([], 1)
-
-
-def test_more_than_a_feed_ever_holds_is_not_taken_in(
-    feeds: FakeFeeds, blog: Feed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("monitor.collectors.fetch.LARGEST", 1_000_000)
-    blog.raw = b"<rss>" + b" " * 1_000_001
-    with pytest.raises(SourceUnavailable, match="more than 1 MB"):
-        run(made(feeds))
-
-
-def test_an_address_is_not_told_with_its_parameters(feeds: FakeFeeds, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "monitor")
-    with pytest.raises(NotAuthorised) as caught:
-        run(made(feeds, "/private.xml?key=hidden"))
-    assert "hidden" not in str(caught.value) + caplog.text
 
 
 # --- markup -----------------------------------------------------------------------------------------------------------

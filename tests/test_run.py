@@ -124,7 +124,9 @@ def test_once_runs_each_job_and_says_a_line_about_it(folder: Path) -> None:
         "collect feed: 20 fetched, 20 stored, 0 known, 20 matched",
         "group: 20 looked at, 0 copies",
         "score: 20 rated, 0 not rated",
-        "watch: 1 brands, 0 opened, 0 updated, 0 queued",
+        "watch: 1 brand, 0 opened, 0 updated, 0 queued",
+        "survey: 1 brand, 0 opened, 0 updated",
+        "stale: 0 opened, 0 closed",
         "notify: 0 sent, 0 failed",
         "prune: 0 aged, 0 records",
     ]
@@ -146,7 +148,8 @@ def test_a_job_that_fails_fails_the_run_but_not_the_jobs_after_it(folder: Path) 
     result = sentimon("run", "--once")
     assert result.exit_code == 1
     assert one_line(result.stderr).startswith("collect feed: ")
-    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["group", "score", "watch", "notify", "prune"]
+    jobs = ["group", "score", "watch", "survey", "stale", "notify", "prune"]
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == jobs
 
 
 def test_sigterm_ends_an_idle_run_at_once(folder: Path, running: Running) -> None:
@@ -236,4 +239,4 @@ def test_an_alert_reaches_the_channel_once(tmp_path: Path, monkeypatch: pytest.M
         assert "notify: 0 sent, 0 failed" in said(sentimon("run", "--once", "--config", "demo/sentimon.toml"))
     (received,) = hook.received
     assert received.body["title"] == "Negative spike: Norvane"
-    assert "In common: " in received.body["message"]
+    assert "negative posts in 3 h" in received.body["message"]

@@ -16,7 +16,8 @@ from db.filters import Filter
 from db.labels import GUIDE, LABELS
 from db.records import NO_BRAND, Match, Verdict
 from db.store import Store
-from jobs.watch import Sensitivity, watch
+from jobs.rules import Watching
+from jobs.watch import watch
 from models.classifier import Post
 from tests.support import DAY, HOUR, MINUTE, NOW, Keywords, judge, keep, kept_counts, mention, recounted, rows
 
@@ -242,14 +243,20 @@ def test_a_crash_keeps_verdicts_labels_and_counts_together(store: Store, monkeyp
 # --- posts that are not about the brand -------------------------------------------------------------------------------
 
 
+SPIKES = Watching(["negative spike"])
+
+
 def spike(store: Store) -> list[Match]:
     """Two quiet weeks, then fifty complaints in two hours, and the alert about them; returns its posts."""
     dice = random.Random(5)
     texts = ["awful weather at acme", "love acme", "acme opened a shop", "acme sells tea"]
-    keep(store, *(mention(f"s{n}", dice.choice(texts), NOW - dice.random() * 14 * DAY) for n in range(250)))
-    keep(store, *(mention(f"c{n}", "charged twice", NOW - dice.random() * 2 * HOUR) for n in range(50)))
+    keep(
+        store,
+        *(mention(f"s{n}", dice.choice(texts), NOW - dice.random() * 14 * DAY, author=f"s{n}") for n in range(250)),
+    )
+    keep(store, *(mention(f"c{n}", "charged twice", NOW - dice.random() * 2 * HOUR, author=f"c{n}") for n in range(50)))
     judge(store)
-    assert watch(store, (), Sensitivity(), NOW).counts["opened"] == 1
+    assert watch(store, SPIKES, NOW).counts["opened"] == 1
     return store.mentions.of_alert(1)
 
 
@@ -285,7 +292,7 @@ def test_a_post_that_is_about_the_brand_after_all_counts_again(store: Store) -> 
 def test_a_spike_of_posts_that_are_not_about_the_brand_is_over(store: Store) -> None:
     posts = spike(store)
     give(store, *(verdict(post, about=False) for post in posts))
-    watch(store, (), Sensitivity(), NOW + 5 * MINUTE)
+    watch(store, SPIKES, NOW + 5 * MINUTE)
     (alert,) = store.alerts.find(Filter())
     assert alert.ends is not None
     assert store.mentions.of_alert(1) == []

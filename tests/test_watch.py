@@ -13,9 +13,11 @@ import pytest
 from db.filters import Filter
 from db.records import NO_BRAND, Alert, Mention, Reach
 from db.store import Store
-from jobs.notify import notify
-from jobs.watch import Sensitivity, watch
-from models.spikes import Episode, find_spikes
+from jobs import past
+from jobs.notify import Telling, notify
+from jobs.outlet import Outlet
+from jobs.rules import Sensitivity, Watching
+from jobs.watch import watch
 from tests.support import DAY, HOUR, MINUTE, NOW, judge, keep, mention, rows
 
 BURST = NOW - 3 * HOUR  # when the negatives begin
@@ -33,7 +35,8 @@ def steady(until: datetime = NOW, days: int = 14, per_day: int = 18, seed: int =
     posts = []
     for number in range(days * per_day):
         text = dice.choice(["awful weather at acme", "love acme", "acme opened a shop", "acme sells tea"])
-        posts.append(mention(f"{until:%y%m%d}-{number}", text, until - dice.random() * days * DAY))
+        at = until - dice.random() * days * DAY
+        posts.append(mention(f"{until:%y%m%d}-{number}", text, at, author=f"regular {number}"))
     return posts
 
 
@@ -45,6 +48,7 @@ def complaints(start: datetime = BURST, count: int = 50, seed: int = 6, **more: 
             f"c{start:%y%m%d}-{number}",
             f"acme charged twice for order {number}",
             start + dice.random() * 3 * HOUR,
+            author=f"customer {seed} {number}",
             **more,
         )
         for number in range(count)
@@ -57,13 +61,15 @@ def fill(store: Store, *posts: Mention, brand: str = "Acme") -> None:
 
 
 def look(store: Store, now: datetime = NOW, competitors: tuple[str, ...] = (), **sensitivity: Any) -> dict[str, int]:
-    outcome = watch(store, competitors, Sensitivity(**sensitivity), now)
+    watching = Watching(["negative spike"], competitors, Sensitivity(**sensitivity))
+    outcome = watch(store, watching, now)
     assert outcome.error is None
     return dict(outcome.counts)
 
 
 def alerts(store: Store) -> list[Alert]:
-    return store.alerts.find(Filter())
+    """Those on all of a brand: its slices may have their own."""
+    return [alert for alert in store.alerts.find(Filter()) if not alert.scope]
 
 
 def everything(store: Store) -> list[list[tuple[Any, ...]]]:
@@ -144,11 +150,14 @@ def test_an_alert_whose_spike_later_posts_explain_ends(store: Store) -> None:
     look(store)
     assert alerts(store)[0].ends is None
     dice = random.Random(8)
-    fill(store, *(mention(f"late{n}", "love acme", BURST + dice.random() * 3 * HOUR) for n in range(200)))
+    at = [BURST + dice.random() * 3 * HOUR for _ in range(200)]
+    fill(store, *(mention(f"late{n}", "love acme", when, author=f"fan {n}") for n, when in enumerate(at)))
     look(store, NOW + 5 * MINUTE)
+    assert alerts(store)[0].ends is None  # it may yet go on
+    look(store, NOW + HOUR)
     (alert,) = alerts(store)
     assert alert.ends is not None
-    assert look(store, NOW + 10 * MINUTE)["updated"] == 0
+    assert look(store, NOW + HOUR + 5 * MINUTE)["updated"] == 0
 
 
 def test_a_spike_some_days_later_is_another_alert(store: Store) -> None:
@@ -208,7 +217,7 @@ def test_imported_history_opens_alerts_and_tells_nobody(store: Store) -> None:
     (alert,) = alerts(store)
     assert alert.starts.year == 2017
     assert alert.ends is not None
-    assert notify(store, {"desk": _Mute()}, [], NOW).counts == {"sent": 0, "failed": 0}
+    assert notify(store, {"desk": Outlet(_Mute())}, Telling(), NOW).counts == {"sent": 0, "failed": 0}
 
 
 class _Mute:
@@ -251,9 +260,9 @@ def test_only_posts_that_cannot_be_rated_open_nothing(store: Store) -> None:
 def test_posts_scored_while_one_looks_are_seen_next_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(store, *steady(), *complaints(count=2))
 
-    def meanwhile(*given: Any, **more: Any) -> list[Episode]:
+    def meanwhile(*given: Any, **more: Any) -> past.Look:
         monkeypatch.undo()
-        found = find_spikes(*given, **more)
+        found = past.look(*given, **more)
         scoring.start()
         scoring.join(0.3)
         return found
@@ -263,7 +272,7 @@ def test_posts_scored_while_one_looks_are_seen_next_time(store: Store, monkeypat
             fill(other, *complaints(count=50, seed=11, source="reddit"))
 
     scoring = threading.Thread(target=arrive)
-    monkeypatch.setattr("jobs.watch.find_spikes", meanwhile)
+    monkeypatch.setattr("jobs.watch.past.look", meanwhile)
     look(store)
     scoring.join(10)
     assert look(store)["opened"] == 1

@@ -88,9 +88,9 @@ def minute(time: str) -> str:
 
 def spike(folder: Path) -> None:
     """Two quiet weeks, and then an hour of hostile posts."""
-    quiet = [post(f"q{n}", "acme is fine", n * HOUR) for n in range(24, 24 * 15)]
+    quiet = [post(f"q{n}", "acme is fine", n * HOUR, author=f"q{n}") for n in range(24, 24 * 15)]
     loud = [
-        post(f"l{n}", f"{EVIL} {n}", n * HOUR / 60, author="<b>bob</b>", url="https://a.example/?a=1&b=2")
+        post(f"l{n}", f"{EVIL} {n}", n * HOUR / 60, author=f"<b>bob {n}</b>", url="https://a.example/?a=1&b=2")
         for n in range(40)
     ]
     (folder / "posts.jsonl").write_text(jsonl(*quiet, *loud, post("u", "x", brand="<i>Initech</i>")))
@@ -193,9 +193,9 @@ def test_hostile_text_stays_text(folder: Path, url: str) -> None:
     page = Page(get(f"{url}/").text)
     assert not page.tags & {"script", "img", "b", "i", "u"}
     assert not {name for name in page.attributes if name.startswith("on")}
-    for text in (EVIL, "<b>bob</b>", "<i>Initech</i>", "<script>alert(2)</script>", "<script>alert(3)</script>"):
+    for text in (EVIL, "<b>bob 0</b>", "<i>Initech</i>", "<script>alert(2)</script>", "<script>alert(3)</script>"):
         assert text in page.words
-    assert set(page.links) == {"/status.json", "https://a.example/?a=1&b=2"}
+    assert set(page.links) == {"/status.json", "/alerts/1", "https://a.example/?a=1&b=2"}
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "//a.example", "vbscript:x"])
@@ -203,7 +203,7 @@ def test_only_links_to_the_web_become_links(folder: Path, url: str, link: str) -
     spike(folder)
     with sqlite3.connect(folder / "posts.db") as database:  # as no collector would store it
         database.execute("UPDATE mentions SET url = ?", (link,))
-    assert Page(get(f"{url}/").text).links == ["/status.json"]
+    assert Page(get(f"{url}/").text).links == ["/status.json", "/alerts/1"]
 
 
 @pytest.mark.parametrize("path", ["/", "/status.json", "/healthz", "/nowhere"])

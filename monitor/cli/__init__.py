@@ -29,7 +29,7 @@ COMMANDS = {
     "serve": "run:serve",
     "resume": "run:resume",
     "trends": "ask:trends",
-    "alerts": "ask:alerts",
+    "alerts": "alerts:alerts",
     "queue": "ask:queue",
     "mentions": "ask:mentions",
     "status": "ask:status",

@@ -1,19 +1,17 @@
 """Questions: trends, alerts, queue, mentions and status."""
 
-import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from db.filters import Filter
 from db.labels import PILLARS, REPLIES, SENTIMENTS, TOUCHPOINTS
-from db.records import Match
 from db.trends import KEYS
 from monitor import shapes
 from monitor.cli import output
 from monitor.cli.options import Moment, Words, make_filter, open_app, settle, with_config, with_filter, with_json
+from monitor.words import counted
 
 MOST = 2**31  # rows; no number that the database cannot take
 
@@ -66,42 +64,6 @@ def trends(keys: tuple[str, ...], copies: bool, as_json: bool, config_path: Path
 
 @click.command()
 @with_filter
-@with_json
-@with_config
-def alerts(as_json: bool, config_path: Path | None, **options: Any) -> None:
-    """List negative spikes: what was seen, what was expected, and why it matters."""
-    chosen = make_filter(options)
-    app = open_app(config_path)
-    with app.store() as store:
-        chosen = settle(chosen, app, store)
-        found = [(alert, store.mentions.of_alert(alert.id)) for alert in store.alerts.find(chosen)]
-    if chosen.sources or chosen.stages:
-        found = [(alert, posts) for alert, posts in found if any(_among(post, chosen) for post in posts)]
-    if as_json:
-        output.print_json([shapes.alert_json(alert, posts) for alert, posts in found])
-        return
-    if not found:
-        click.echo("No alerts.")
-    for alert, posts in found:
-        until = f"over at {output.utc(alert.ends)}" if alert.ends else "going on"
-        click.secho(output.printable(f"{alert.severity.upper()}  {alert.summary}"), bold=True)
-        click.echo(f"  since {output.utc(alert.starts)} UTC, {until}; probability by chance {alert.probability:.1g}")
-        if alert.in_common:
-            click.echo(output.printable(f"  in common: {', '.join(alert.in_common)}"))
-        brand = output.printable(shlex.quote(alert.brand))
-        click.echo(f"  {len(posts)} negative posts in all: sentimon queue --brand {brand}")
-        for post in posts[:3]:
-            click.echo(f"    {post.mention.source}: {output.shorten(post.mention.shown)}")
-
-
-def _among(post: Match, chosen: Filter) -> bool:
-    return (not chosen.sources or post.mention.source in chosen.sources) and (
-        not chosen.stages or post.stage in chosen.stages
-    )
-
-
-@click.command()
-@with_filter
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many.")
 @with_json
 @with_config
@@ -135,7 +97,7 @@ def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -
         for case in cases
     ]
     columns = ["posted (UTC)", "brand", "source", "author", "stage", "post", "link"]
-    output.print_table(f"{len(cases)} of {total} posts to answer, worst first", columns, rows)
+    output.print_table(f"{len(cases)} of {counted(total, 'post')} to answer, worst first", columns, rows)
 
 
 @click.command()

@@ -15,9 +15,11 @@ from db.filters import Filter
 from db.store import Store
 from db.times import to_text
 from db.trends import Trend
+from jobs.hold import stories
 from monitor import config, plugins
 from monitor.app import App, utc_now
 from monitor.cli import output
+from monitor.words import counted
 
 KEPT = resources.files("monitor") / "demo"
 DATABASE = "demo.db"
@@ -98,7 +100,7 @@ def _tell(store: Store) -> None:
     brands = store.trends.by(("brand",), everything)
     columns = ["brand", "mentions", "negative", "neutral", "positive", "not rated", "net sentiment"]
     output.print_table("\nHow people feel", columns, [_row(brand) for brand in brands], right=columns[1:])
-    for alert in store.alerts.find(everything):
+    for alert in stories(store.alerts.find(everything)):
         click.secho(output.printable(f"{alert.severity.upper()}  {alert.summary}"), bold=True)
         click.echo(f"  in common: {', '.join(alert.in_common)}")
         until = f"over at {output.utc(alert.ends)}" if alert.ends else "going on"
@@ -108,7 +110,7 @@ def _tell(store: Store) -> None:
         [c.match.mention.source, c.match.mention.author, c.match.stage, output.shorten(c.match.mention.text, 110)]
         for c in cases
     ]
-    title = f"\n{len(cases)} of {store.cases.count(everything)} posts to answer, worst first"
+    title = f"\n{len(cases)} of {counted(store.cases.count(everything), 'post')} to answer, worst first"
     output.print_table(title, ["source", "author", "stage", "post"], rows)
 
 

@@ -43,7 +43,7 @@ def run(
     with alone(app.config.database):
         stop = threading.Event()
         jobs = [job for job in app.jobs(stop.is_set) if not only or job.name in only]
-        app.channels  # noqa: B018  a channel that cannot be made is told now, not when it is needed
+        app.outlets  # noqa: B018  a channel that cannot be made is told now, not when it is needed
         if once:
             runs = []
             with output.working() as show:
@@ -89,14 +89,21 @@ def serve(port: int | None, config_path: Path | None) -> None:
 @click.argument("source")
 @with_config
 def resume(source: str, config_path: Path | None) -> None:
-    """Read a paused source again."""
+    """Read a paused source again, or let a channel that did not work be tried again."""
     app = open_app(config_path)
     names = [configured.name for configured in app.config.sources]
-    if source not in names:
-        raise InputError(f"no source {source!r}; there are: {', '.join(names) or 'none'}")
+    channels = [configured.name for configured in app.config.channels]
+    if source not in names + channels:
+        there = ", ".join(names + channels) or "none"
+        raise InputError(f"no source or channel {source!r}; there are: {there}")
     with app.store() as store:
-        store.sources.resume(source)
-    click.echo(f"{source} is read again at its next turn")
+        if source in names:
+            store.sources.resume(source)
+            click.echo(f"{source} is read again at its next turn")
+        if source in channels:
+            with store.transaction():
+                store.deliveries.enable(source)
+            click.echo(f"{source} is told of alerts again")
 
 
 def wait_for_end(server: "Server") -> None:

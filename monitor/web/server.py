@@ -18,7 +18,13 @@ class Server:
         from monitor.web.app import build
 
         self._address = (config.web.host, config.web.port)
-        settings = uvicorn.Config(build(config), host=config.web.host, port=config.web.port, log_level="warning")
+        settings = uvicorn.Config(
+            build(config),
+            host=config.web.host,
+            port=config.web.port,
+            log_level="warning",
+            access_log=False,  # it would hold the tokens of links
+        )
         self._server: Any = uvicorn.Server(settings)
         self._socket: Any = None
         self._thread: threading.Thread | None = None

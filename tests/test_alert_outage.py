@@ -1,0 +1,121 @@
+"""A collector that is down is told as that, and as nothing else; what comes late or never spoils no past."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.errors import CollectorError
+from db.records import Batch, Gap, Mention, Position
+from db.store import Store
+from db.times import to_text
+from jobs.collect import Source, collect
+from jobs.collector import Meter
+from jobs.rules import Watching
+from tests.alert_rig import START, Life, arriving, burst, settle, talk
+from tests.support import DAY, HOUR, MINUTE, brand, rows
+
+DOWN = (START, START + 3 * HOUR)
+TURN = 15 * MINUTE
+BEGIN = START - HOUR
+SOURCES = ("x", "reddit")
+
+
+@dataclass
+class Platform:
+    """A platform with posts on it; while it is down every reading fails, and afterwards it has forgotten some."""
+
+    posts: Sequence[Mention]
+    down: tuple[datetime, datetime] | None = None
+    forgets: bool = False
+
+    def streams(self) -> Sequence[str]:
+        return ["all"]
+
+    def collect(self, stream: str, position: Position, meter: Meter, now: datetime) -> Iterator[Batch]:
+        if self.down and self.down[0] <= now < self.down[1]:
+            raise CollectorError("x: no answer (503)")
+        since = datetime.fromisoformat(position.cursor) if position.cursor else now - TURN
+        gap = None
+        if self.forgets and self.down and since < self.down[1] <= now:
+            gap = Gap(since, self.down[1], "no older posts are given", "capped")
+            since = self.down[1]
+        found = [post for post in self.posts if since <= post.created_at < now]
+        yield Batch(found, cursor=now.isoformat(), fetched=len(found), gap=gap)
+
+
+def run(
+    path: Path,
+    down: Sequence[str] = (),
+    *,
+    forgets: bool = False,
+    speechless: bool = False,
+    more: Sequence[Mention] = (),
+    until: datetime = START + 8 * HOUR,
+) -> Life:
+    """A week of talk, then the collectors take turns; those in `down` fail for three hours.
+
+    `forgets` says that what was written meanwhile is never given, `speechless` that nothing was.
+    """
+    parts: Mapping[str, Any] = {"stage": "using", "pillar": "device"}
+    Life(path, arriving(talk(START - 8 * DAY, BEGIN - TURN, 15, **parts))).run(BEGIN - TURN, BEGIN - TURN)
+    now = [*talk(BEGIN - TURN, until, 15, seed=2, **parts), *more]
+    now = [post for post in now if not (speechless and DOWN[0] <= post.created_at < DOWN[1])]
+    platforms = {
+        name: Platform([post for post in now if post.source == name], DOWN if name in down else None, forgets)
+        for name in SOURCES
+    }
+
+    def read(store: Store, at: datetime) -> None:
+        for name, platform in platforms.items():
+            collect(store, Source(f"{name}-main", name, platform, "1", Decimal(1)), [brand()], at)
+        settle(store, (), at)
+
+    watching = Watching(
+        every={f"{name}-main": TURN for name in SOURCES}, platforms={f"{name}-main": name for name in SOURCES}
+    )
+    lived = Life(path, [], watching, before=read)
+    lived.run_on(BEGIN, until, TURN)
+    return lived
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["the backlog comes", "it never comes"])
+@pytest.mark.parametrize("down", [["x"], ["x", "reddit"]], ids=["one of two", "all"])
+def test_a_collector_that_is_down_for_three_hours_is_one_stale_source_and_no_other_alert(
+    tmp_path: Path, down: Sequence[str], forgets: bool
+) -> None:
+    lived = run(tmp_path / "sentimon.db", down, forgets=forgets)
+    told = [(rule, scope, reason) for rule, scope, reason, _, _ in lived.told()]
+    assert sorted(told) == sorted(
+        ("stale source", f"{name}-main", reason) for name in down for reason in ("first", "resolved")
+    )
+    assert rows(lived.path, "SELECT rule FROM alerts") == [("stale source",)] * len(down)
+    when = [at for *_, at in lived.told()]
+    assert START + HOUR - TURN <= min(when) <= START + HOUR + TURN
+    assert max(when) == DOWN[1]
+    came = "SELECT count(*) FROM mentions WHERE source = 'x' AND created_at >= ? AND created_at < ?"
+    assert (rows(lived.path, came, *(to_text(at) for at in DOWN))[0][0] > 15) is not forgets
+
+
+def test_the_same_three_hours_read_and_without_a_word_are_a_silence(tmp_path: Path) -> None:
+    lived = run(tmp_path / "sentimon.db", speechless=True)
+    assert [(rule, reason) for rule, _, reason, _, _ in lived.told()] == [("silence", "first"), ("silence", "resolved")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forgets", [False, True], ids=["the backlog comes", "it never comes"])
+def test_a_day_with_a_hole_in_it_spoils_no_expectation(tmp_path: Path, forgets: bool) -> None:
+    tomorrow = burst(30, START + DAY + HOUR, stage="using", pillar="device", source="x")
+    until = START + DAY + 4 * HOUR
+    undisturbed = run(tmp_path / "undisturbed.db", more=tomorrow, until=until)
+    disturbed = run(tmp_path / "disturbed.db", SOURCES, forgets=forgets, more=tomorrow, until=until)
+    asked = "SELECT starts, observed, expected FROM alerts WHERE rule = 'negative spike' AND scope = ''"
+    ((starts, observed, expected),) = rows(undisturbed.path, asked)
+    assert starts >= to_text(START + DAY)
+    ((_, also_observed, also_expected),) = rows(disturbed.path, asked)
+    assert also_observed == observed
+    assert also_expected == pytest.approx(expected, rel=0.0 if not forgets else 0.2)
