@@ -23,12 +23,14 @@ from benchmarks.oracle import oracle_scores
 from benchmarks.spikes_report import Row, print_bursts, print_factors, print_rates, print_rows, print_targets
 from benchmarks.volumes import read_volume, thinned
 from db.errors import SentimonError
+from models.episodes import Episode, episodes
 from models.rivals import RIVALS, Rival, crossings
-from models.spikes import STEP, Series, find_spikes
+from models.spikes import SAME_STORY, STEP, Series, find_spikes, findings, fresh, replay
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
 OTHERS = 1_000_000  # added to the seed for the brands that thresholds are fitted on
 ORACLE = 4.0  # its threshold, as the product's
+THRESHOLDS = (3.0, 3.5, 4.0, 4.5, 5.0, 6.0)
 FINER = 0.97  # the ratio of one threshold that is tried to the one before
 
 
@@ -67,16 +69,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
         title = f"real volumes, thinned: {len(volumes)} files, {real.weeks:,.0f} brand-weeks, thresholds unchanged"
         print_rows(title, [Row("sentimon", "default", real), *_transferred(streams, levels)])
         print_factors("found on real volumes", real)
+    print_rows("the product at other thresholds", _at_thresholds([one.stream for one in drawn], "simulated"))
+    if volumes:
+        print_rows("the same on real volumes", _at_thresholds(streams, "real"))
     print_targets(ours, noisy, real)
     print(f"{time.perf_counter() - start:.0f} s")
 
 
 def product(stream: Stream) -> Counts:
     """Return the steps after which the product's alerts went out, at its default settings."""
-    told = find_spikes(Series(START, stream.negatives, stream.others), START)
-    marked = np.zeros(len(stream.negatives))
+    return _steps(find_spikes(Series(START, stream.negatives, stream.others), START), len(stream.negatives))
+
+
+def _steps(told: Iterable[Episode], steps: int) -> Counts:
+    """The steps after which notifications went out."""
+    marked = np.zeros(steps)
     marked[[round((one.at - START) / STEP) - 1 for episode in told for one in episode.notify]] = 1.0
     return crossings(marked, 1.0)
+
+
+def _at_thresholds(streams: Sequence[Stream], name: str) -> Iterator[Row]:
+    """What the product makes of series at each threshold that people may choose; each series is replayed once."""
+    found = []
+    for one in streams:
+        counts = Series(START, one.negatives, one.others).counts()
+        found.append(list(findings(replay(fresh(1, counts.day), counts)[0], 0)))
+    for threshold in THRESHOLDS:
+        results = []
+        for one, each in zip(streams, found, strict=True):
+            told = episodes(each, START + STEP * len(one.negatives), threshold, same_story=SAME_STORY)
+            results.append(judge(_steps(told, len(one.negatives)), one))
+        yield Row(f"sentimon, {name}", f"{threshold:g}", Total(tuple(results)))
 
 
 def judged(detector: Callable[[Stream], Counts], streams: Iterable[Stream]) -> Total:

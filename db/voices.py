@@ -48,12 +48,12 @@ class Voices:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def of(self, brand: str, since: datetime, until: datetime) -> list[Voice]:
+    def of(self, brand: str, since: datetime, until: datetime, kinds: Sequence[str] = tuple(KINDS)) -> list[Voice]:
         """Return what was heard of a brand in a span, in order of time; where nothing was heard there is no row."""
         rows = self._db.execute(
-            """SELECT start, source, kind, name, negative, other FROM voices
-            WHERE brand = ? AND start >= ? AND start < ? ORDER BY start""",
-            (brand, to_text(since), to_text(until)),
+            f"""SELECT start, source, kind, name, negative, other FROM voices
+            WHERE brand = ? AND start >= ? AND start < ? AND kind IN ({", ".join("?" * len(kinds))}) ORDER BY start""",
+            (brand, to_text(since), to_text(until), *kinds),
         ).fetchall()
         return [Voice(from_text(start), *rest) for start, *rest in rows]
 
@@ -63,12 +63,21 @@ class Voices:
         (start,) = self._db.execute(sql, (brand, to_text(since))).fetchone()
         return from_text_or_none(start)
 
-    def totals(self, brand: str, since: datetime, until: datetime) -> dict[tuple[str, str], tuple[int, int]]:
-        """Return negatives and others of each slice of a brand in a span, by kind ("source", "stage", …) and name."""
+    def totals(
+        self, brand: str, since: datetime, until: datetime, scope: str = ""
+    ) -> dict[tuple[str, str], tuple[int, int]]:
+        """Return negatives and others of each slice of a brand in a span, by kind ("source", "stage", …) and name.
+
+        With a scope ("source x") of the posts in that slice only: the stages, pillars and touchpoints of a source, the
+        sources of a stage or pillar.
+        """
+        kind, _, name = scope.partition(" ")
+        within = {"": "1", "source": f"source = ?4 AND kind != '{ALL}'"}.get(kind, "kind = ?5 AND name = ?4")
+        by_source = "kind = ?5" if scope else f"kind = '{ALL}'"
         rows = self._db.execute(
-            f"""SELECT iif(kind = '{ALL}', 'source', kind), iif(kind = '{ALL}', source, name), sum(negative), sum(other)
-            FROM voices WHERE brand = ? AND start >= ? AND start < ? GROUP BY 1, 2""",
-            (brand, to_text(since), to_text(until)),
+            f"""SELECT iif({by_source}, 'source', kind), iif({by_source}, source, name), sum(negative), sum(other)
+            FROM voices WHERE brand = ?1 AND start >= ?2 AND start < ?3 AND {within} GROUP BY 1, 2""",
+            (brand, to_text(since), to_text(until), *((name, kind) if scope else ())),
         ).fetchall()
         return {(kind, name): (int(negative), int(other)) for kind, name, negative, other in rows}
 

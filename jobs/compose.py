@@ -68,10 +68,10 @@ _WHY_NOW = {
 _FALSE_ALARMS = (
     (6.0, "in 2 years"),
     (5.0, "a year"),
-    (4.5, "in 30 weeks"),
-    (4.0, "in 10 weeks"),
-    (3.5, "in 5 weeks"),
-    (3.0, "in 2 weeks"),
+    (4.5, "in 20 weeks"),
+    (4.0, "in 7 weeks"),
+    (3.5, "in 3 weeks"),
+    (3.0, "in 10 days"),
 )
 
 

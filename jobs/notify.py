@@ -70,7 +70,7 @@ def notify(store: Store, outlets: Mapping[str, Outlet], telling: Telling, now: d
             continue
         if delivery.channel not in outlets or delivery.channel in disabled:
             continue
-        message = _message(store, delivery, alerts, telling)
+        message = _message(store, delivery, outlets[delivery.channel], alerts, telling)
         delivery = _begun(delivery, now)
         _note(store, delivery)
         failure = _send(outlets[delivery.channel], message)
@@ -141,11 +141,19 @@ def _useless(delivery: Delivery, alerts: Mapping[int, Alert], disabled: set[str]
     return None
 
 
-def _message(store: Store, delivery: Delivery, alerts: Mapping[int, Alert], telling: Telling) -> Message:
+def _message(
+    store: Store, delivery: Delivery, outlet: Outlet, alerts: Mapping[int, Alert], telling: Telling
+) -> Message:
     key = f"sentimon-{delivery.alert_id or 'digest'}-{delivery.id}"
     if delivery.alert_id is None:
         return digest.compose_digest(
-            store, delivery, key, telling.links, telling.about, telling.draw_digest, telling.page
+            store,
+            delivery,
+            key,
+            telling.links,
+            telling.about,
+            telling.draw_digest if outlet.pictures else None,
+            telling.page,
         )
     alert = alerts[delivery.alert_id]
     joined = store.deliveries.joined(delivery.id)
@@ -156,7 +164,7 @@ def _message(store: Store, delivery: Delivery, alerts: Mapping[int, Alert], tell
         _shown(store, alert),
         store.mentions.count_of_alert(alert.id),
         telling.links,
-        _chart(store, alert, telling.draw),
+        _chart(store, alert, telling.draw) if outlet.pictures else None,
         [(Reason(other.reason), alerts[other.alert_id or 0]) for other in joined if other.alert_id in alerts],
         telling.page,
     )

@@ -18,9 +18,13 @@ class DigestTime:
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """`fingerprint` tells whether the channel's settings have changed since it was found not to work."""
+    """`fingerprint` tells whether the channel's settings have changed since it was found not to work.
+
+    A channel that has no use for `pictures` is spared them: a chart takes half a second to draw.
+    """
 
     channel: Channel
     policy: Policy = TOLD_ALL
     fingerprint: str = ""
     digest: DigestTime | None = None
+    pictures: bool = False

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from db.records import Alert
 from db.store import Store
 from db.times import FIVE_MINUTES, floor
+from db.voices import ALL
 from jobs.past import LONGEST_REPLAY, Detector, Wanted, look
 from jobs.raise_alert import NEGATIVE, VOLUME, severity_of
 from jobs.reading import Reading
@@ -111,5 +112,5 @@ def replay(
         findings[each.name] = look(store, each, [wanted], read)[brand].findings
     start = floor(max(first, since - RIVALS), DAY)
     steps = (until - start) // FIVE_MINUTES
-    negatives, others = tally(store.voices.of(brand, start, until), [WHOLE], start, steps)
+    negatives, others = tally(store.voices.of(brand, start, until, (ALL,)), [WHOLE], start, steps)
     return Replayed(since, until, first, findings, start, negatives[0], others[0])

@@ -13,6 +13,7 @@ from db.voices import ALL, Voice
 from jobs.reading import Reading
 
 WHOLE = ""  # the name of the series that is all of a brand
+SLICES = ("stage", "pillar")  # kinds of slices, beside sources
 UNTOLD = "none"  # what has no stage or pillar is no slice
 STEPS = HOUR // FIVE_MINUTES  # of an hour
 
@@ -72,4 +73,4 @@ def _names(voice: Voice) -> tuple[str, ...]:
     """The series that a row of counts belongs to."""
     if voice.kind == ALL:
         return WHOLE, f"source {voice.source}"
-    return (f"{voice.kind} {voice.name}",) if voice.kind in ("stage", "pillar") and voice.name != UNTOLD else ()
+    return (f"{voice.kind} {voice.name}",) if voice.kind in SLICES and voice.name != UNTOLD else ()

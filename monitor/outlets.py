@@ -30,7 +30,8 @@ def _make(config: Config, channel: ChannelConfig) -> Outlet:
         made = channel.channel_kind.build(channel.options)
     except InputError as error:
         raise ConfigError(f"{config.path.name}: channels.{channel.name}.{error}") from error
-    return Outlet(made, channel.policy, fingerprint(channel.options), channel.digest)
+    pictures = getattr(made, "pictures", False) is True  # a plugin need not say
+    return Outlet(made, channel.policy, fingerprint(channel.options), channel.digest, pictures)
 
 
 def fingerprint(options: BaseModel | None, more: Mapping[str, str] | None = None) -> str:

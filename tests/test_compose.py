@@ -246,8 +246,8 @@ def test_a_window_that_was_not_read_wholly_is_told() -> None:
 @pytest.mark.parametrize(
     ("changes", "often"),
     [
-        ({"score": 4.0}, "in 10 weeks"),
-        ({"score": 4.49}, "in 10 weeks"),
+        ({"score": 4.0}, "in 7 weeks"),
+        ({"score": 4.49}, "in 7 weeks"),
         ({"score": 9.0}, "in 2 years"),
         ({"score": 2.9}, None),
         ({"scope": "source reddit"}, None),

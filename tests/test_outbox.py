@@ -192,3 +192,29 @@ def test_deliveries_are_read_back_as_they_were_written(store: Store) -> None:
     store.deliveries.update(changed)
     assert store.deliveries.due(NOW) == []
     assert store.deliveries.due(NOW + HOUR) == [changed]
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def test_a_chart_is_drawn_for_channels_that_show_it_only(store: Store) -> None:
+    alert(store)
+    with_pictures, without = Desk(), Desk()
+    outlets = {"mail": Outlet(with_pictures, pictures=True), "text": Outlet(without)}
+    notify(store, outlets, Telling(draw=lambda *_: b"a picture"), NOW)
+    assert [message.image for message in (*with_pictures.messages, *without.messages)] == [b"a picture", None]
+    assert ["chart is attached" in message.body for message in (*with_pictures.messages, *without.messages)] == [
+        True,
+        False,
+    ]
+
+
+def test_an_alert_whose_chart_cannot_be_drawn_is_told_without(store: Store) -> None:
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    alert(store)
+    desk = Desk()
+    outcome = notify(store, {"desk": Outlet(desk, pictures=True)}, Telling(draw=broken), NOW)
+    assert outcome.counts == {"sent": 1, "failed": 0}
+    assert desk.messages[0].image is None

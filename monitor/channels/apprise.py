@@ -58,6 +58,7 @@ class AppriseChannel:
         self._headers = dict(service.headers) if "headers" in service.template_kwargs else None
         if hasattr(service, "inline"):
             service.inline = True  # an e-mail shows the chart where the HTML has it
+        self.pictures = bool(service.attachment_support)
         self._one_at_a_time = threading.Lock()
 
     def send(self, message: Message) -> None:
