@@ -6,6 +6,9 @@ INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 REAL := $(VENV)/.real
 
+# The tests of one file share what they set up, so a file is run by one process.
+AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey bench-spikes bench-nab bench-watch soak card clean
 
@@ -16,10 +19,10 @@ run: $(INSTALLED) ## Install, and show the whole pipeline on a bundled feed (Ctr
 	$(BIN)/sentimon demo
 
 test: $(DEVELOP) ## Run the tests
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
 test-all: $(DEVELOP) $(REAL) ## Run the tests, the slow ones too, with servers that others wrote
-	$(BIN)/pytest
+	$(BIN)/pytest $(AT_ONCE)
 
 lint: $(DEVELOP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -1,9 +1,10 @@
 """What commands and pages say to programs."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from db.records import Alert, Case, Feedback, Match, Silence
+from db.records import Alert, Case, Feedback, Match, Silence, Story
 from db.times import to_text, to_text_or_none
 from db.trends import Trend
 
@@ -107,18 +108,25 @@ def alert_json(
         "high": alert.high,
         "factor": alert.factor,
         "probability": alert.probability,
+        "score": alert.score,
         "window_minutes": alert.window_minutes,
         "mentions": alert.mentions,
         "share": alert.share,
         "usual_share": alert.usual_share,
         "summary": alert.summary,
         "in_common": list(alert.in_common),
+        "story": _story_json(alert.story) if alert.story else None,
         "held": alert.held,
         "taken_by": alert.taken_by,
         "feedback": feedback.word if feedback else None,
         "post_count": len(posts) if post_count is None else post_count,
         "posts": [{"source": post.mention.source, "id": post.mention.source_id} for post in posts],
     }
+
+
+def _story_json(story: Story) -> dict[str, Any]:
+    """Write why an alert was raised; `posts` are the numbers of matches."""
+    return asdict(story) | {"baseline_since": to_text_or_none(story.baseline_since)}
 
 
 def silence_json(silence: Silence) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def test_hostile_text_stays_text(folder: Path, url: str) -> None:
     assert not {name for name in page.attributes if name.startswith("on")}
     for text in (EVIL, "<b>bob 0</b>", "<i>Initech</i>", "<script>alert(2)</script>", "<script>alert(3)</script>"):
         assert text in page.words
-    assert set(page.links) == {"/status.json", "/alerts/1", "https://a.example/?a=1&b=2"}
+    assert set(page.links) == {"status.json", "alerts/1", "https://a.example/?a=1&b=2"}
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "//a.example", "vbscript:x"])
@@ -203,7 +203,7 @@ def test_only_links_to_the_web_become_links(folder: Path, url: str, link: str) -
     spike(folder)
     with sqlite3.connect(folder / "posts.db") as database:  # as no collector would store it
         database.execute("UPDATE mentions SET url = ?", (link,))
-    assert Page(get(f"{url}/").text).links == ["/status.json", "/alerts/1"]
+    assert Page(get(f"{url}/").text).links == ["status.json", "alerts/1"]
 
 
 @pytest.mark.parametrize("path", ["/", "/status.json", "/healthz", "/nowhere"])
@@ -264,7 +264,7 @@ def test_a_source_is_remembered_longer_than_its_runs(folder: Path) -> None:
         store.sources.configured("feed", "file", "1")
         store.sources.succeeded("feed", NOW - 6 * DAY)
         (configured,) = (settings := config.load(folder / "sentimon.toml", plugins.load())).sources
-        weekly = replace(settings, sources=[replace(configured, every=7 * DAY)])
+        weekly = replace(settings, sources=(replace(configured, every=7 * DAY),))
         taken = take_status(weekly, store, NOW)
     (source,) = taken["sources"]
     assert (source["last_run"], source["next_run"]) == (to_text(NOW - 6 * DAY), to_text(NOW + DAY))

@@ -78,7 +78,9 @@ def of_cause(silence: Silence, alert: Alert) -> bool:
 
 def _standing(store: Store, alert: Alert, found: Sequence[Match]) -> list[Match]:
     """Return the posts that stand for an alert, in the order of its story, as far as they are still among its posts."""
-    if alert.rule == "single post":  # whatever it was found to feel: a threat of legal action may be neutral
+    if (
+        alert.rule == "single post" and alert.scope
+    ):  # whatever it was found to feel: a threat of legal action may be neutral
         source, _, source_id = alert.scope.partition(" ")
         post = store.mentions.named(source, source_id, alert.brand)
         return [post] if post else []

@@ -1,6 +1,5 @@
 """The page of one alert, on which whoever holds its link takes, judges and silences it."""
 
-import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,8 +18,6 @@ from monitor.config import Config
 from monitor.views import picture_of
 from monitor.web.alert_page import gather, of_cause
 from monitor.web.forms import Refused, line, read_form
-
-log = logging.getLogger(__name__)
 
 SILENCES = {"1 hour": timedelta(hours=1), "8 hours": timedelta(hours=8), "3 days": timedelta(days=3)}
 LABELS = {"useful": "Useful", "noise": "Noise", "known": "Known already"}

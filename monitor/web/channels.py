@@ -8,6 +8,7 @@ stranger's DNS points at this machine is refused too.
 
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -20,6 +21,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from db.errors import SentimonError
 from db.times import to_text
+from jobs.channel import Message
 from monitor.config import Config
 from monitor.outlets import make_outlet
 from monitor.web.forms import Refused, line, read_form
@@ -41,6 +43,7 @@ class Trials:
 
         self._config = config
         self._signer: Any = URLSafeSerializer(secrets.token_bytes(32), salt="channel test")
+        self._one_at_a_time = threading.Lock()
         self._found: dict[str, tuple[datetime, str]] = {}  # when each channel was tested last, and what came of it
 
     def channels(self) -> Sequence[Mapping[str, Any]]:
@@ -66,8 +69,8 @@ class Trials:
             )
         # Our pages send no referrer, for which browsers write "null" as the origin.
         origin = request.headers.get("origin", "null")
-        ours = {request.headers.get("host", ""), urlsplit(self._config.web.url or "").netloc}
-        from_here = origin == "null" or urlsplit(origin).netloc in ours
+        ours = {request.headers.get("host", ""), _address(self._proxy)} - {""}
+        from_here = origin == "null" or _address(origin) in ours
         if not from_here or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
             raise Refused(403, "This was sent from another site.")
 
@@ -80,13 +83,14 @@ class Trials:
         name = given.get("channel", "")
         if name not in {channel.name for channel in self._config.channels}:
             raise Refused(404, "There is no such channel.")
-        before = self._found.get(name)
-        if before and now - before[0] < PAUSE:
-            raise Refused(429, f"It was tested a moment ago: once in {PAUSE.seconds} seconds is enough.")
-        self._found[name] = (now, "is being sent")
+        with self._one_at_a_time:
+            before = self._found.get(name)
+            if before and now - before[0] < PAUSE:
+                raise Refused(429, f"It was tested a moment ago: once in {PAUSE.seconds} seconds is enough.")
+            self._found[name] = (now, "is being sent")
         self._found[name] = (now, self._try(name, trial(now)))
 
-    def _try(self, name: str, message: Any) -> str:
+    def _try(self, name: str, message: Message) -> str:
         try:
             make_outlet(self._config, name).channel.send(message)
         except SentimonError as failure:
@@ -106,9 +110,14 @@ class Trials:
 
     def _at_home(self, request: Request) -> bool:
         """Whether we serve on loopback, and are asked by a name of it, or by the one that a proxy gives us."""
-        asked = urlsplit(f"//{request.headers.get('host', '')}")
-        known = urlsplit(self._config.web.url or "").netloc
-        return _is_loopback(self._config.web.host) and (_is_loopback(_name(asked)) or asked.netloc == known)
+        asked = request.headers.get("host", "")
+        return _is_loopback(self._config.web.host) and (
+            _is_loopback(_name(asked)) or (bool(asked) and asked == _address(self._proxy))
+        )
+
+    @property
+    def _proxy(self) -> str:
+        return self._config.web.url or ""
 
 
 def mount(app: FastAPI, trials: Trials, clock: Clock) -> None:
@@ -125,9 +134,18 @@ def mount(app: FastAPI, trials: Trials, clock: Clock) -> None:
         return RedirectResponse("../#channels", 303)
 
 
-def _name(address: Any) -> str:
+def _address(url: str) -> str:
+    """Take host and port from a URL, "" where it is none."""
     try:
-        return address.hostname or ""
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+def _name(address: str) -> str:
+    """Take the name from "name:port", "" where it is none."""
+    try:
+        return urlsplit(f"//{address}").hostname or "" if "@" not in address else ""
     except ValueError:
         return ""
 
