@@ -95,7 +95,7 @@ def hours(db: Database, source: str, since: datetime, until: datetime, now: date
         found.setdefault(hour.start, []).append(hour)
     if streams:
         last = max(streams.values(), key=lambda last: (not last.ended, last.until))
-        start = max(floor(last.until, HOUR) + HOUR, floor(since, HOUR))
+        start = max(floor(last.until, HOUR), floor(since, HOUR))
         while start + HOUR <= min(until, now):
             found.setdefault(start, [Hour(source, start, MISSING, *last.why)])
             start += HOUR

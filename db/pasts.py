@@ -30,9 +30,10 @@ class Pasts:
         return from_text(newest), dict(rows)
 
     def save(self, detector: str, brand: str, day: datetime, states: Mapping[str, bytes]) -> None:
-        """Keep the states of a day; runs in the caller's transaction."""
+        """Keep the states of a day in place of those that were kept of it; runs in the caller's transaction."""
+        self.drop(detector, brand, [day])
         self._db.conn.executemany(
-            "INSERT OR REPLACE INTO pasts (detector, brand, slice, day, state) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO pasts (detector, brand, slice, day, state) VALUES (?, ?, ?, ?, ?)",
             [(detector, brand, name, to_text(day), state) for name, state in states.items()],
         )
 

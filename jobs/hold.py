@@ -39,7 +39,7 @@ def _was_silenced(alert: Alert) -> bool:
 def _inhibited(alert: Alert, others: Iterable[Alert], is_silenced: Callable[[Alert], bool]) -> str | None:
     """What nobody is told of explains nothing."""
     for other in others:
-        if other.id == alert.id or not _at_the_same_time(alert, other):
+        if other.id == alert.id or not at_the_same_time(alert, other):
             continue
         if alert.rule == "silence" and other.rule == "stale source":
             return f"inhibited: the source {other.scope} was not read"
@@ -53,7 +53,8 @@ def _inhibited(alert: Alert, others: Iterable[Alert], is_silenced: Callable[[Ale
     return None
 
 
-def _at_the_same_time(alert: Alert, other: Alert) -> bool:
+def at_the_same_time(alert: Alert, other: Alert) -> bool:
+    """Whether two alerts overlap."""
     return (alert.ends is None or other.starts <= alert.ends) and (other.ends is None or alert.starts <= other.ends)
 
 

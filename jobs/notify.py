@@ -19,7 +19,7 @@ from jobs import digest
 from jobs.channel import Message
 from jobs.compose import POSTS_SHOWN, compose
 from jobs.decide import MAX_AGE, Reason, decide
-from jobs.hold import held
+from jobs.hold import at_the_same_time, held
 from jobs.letter import Page
 from jobs.links import NO_LINKS, Links
 from jobs.outcome import Outcome
@@ -32,6 +32,7 @@ ATTEMPTS = 8
 LOOKED_BACK = timedelta(days=30)  # an alert that was last seen before that is told to nobody, not even its end
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(hours=1)  # between two attempts
 DISABLED = "the channel is disabled"
+NEGATIVE = "negative spike"
 NO_ONES = ""  # the brand of alerts on sources
 
 Draw = Callable[[Store, Alert], bytes | None]
@@ -121,6 +122,11 @@ def _open(store: Store, name: str, outlet: Outlet, recent: Sequence[Alert], now:
         if alert.held:
             continue
         last, first = store.deliveries.last(alert.id, name), store.deliveries.first_sent(alert.id)
+        for part in _parts(alert, recent) if last is None else ():
+            # What stood out in a slice first, and then in all of the brand, goes on as the story that it was.
+            told = store.deliveries.last(part.id, name)
+            last = max(filter(None, (last, told)), key=lambda delivery: delivery.id, default=None)
+            first = first or store.deliveries.first_sent(part.id)
         reason = decide(last, alert, now, outlet.policy, first)
         if reason:
             leader = leading.get(alert.brand)
@@ -130,6 +136,17 @@ def _open(store: Store, name: str, outlet: Outlet, recent: Sequence[Alert], now:
         for_span = digest.due(store.deliveries.last_digest(name, outlet.digest.every), outlet.digest, now)
         if for_span:
             store.deliveries.open_digest(name, outlet.digest.every, *for_span, now)
+
+
+def _parts(alert: Alert, recent: Sequence[Alert]) -> list[Alert]:
+    """The alerts on slices of a negative spike."""
+    if alert.rule != NEGATIVE or alert.scope:
+        return []
+    return [
+        other
+        for other in recent
+        if other.scope and (other.brand, other.rule) == (alert.brand, alert.rule) and at_the_same_time(alert, other)
+    ]
 
 
 def _useless(delivery: Delivery, alerts: Mapping[int, Alert], disabled: set[str], now: datetime) -> str | None:

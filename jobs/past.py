@@ -14,8 +14,9 @@ import numpy as np
 
 from db.store import Store
 from db.times import FIVE_MINUTES
+from db.voices import ALL
 from jobs.reading import Reading
-from jobs.series import WHOLE, parts_of, seen, slices, tally
+from jobs.series import SLICES, WHOLE, parts_of, seen, slices, tally
 from models.counts import DAY, Counts
 from models.episodes import Finding
 from models.state import Layout, Past, joined, pack, unpack
@@ -53,6 +54,7 @@ class Look:
     findings: Mapping[str, Sequence[Finding]]
     names: Sequence[str]  # of the series, in the order of the rows of the pasts
     pasts: Mapping[datetime, Past]
+    anew: bool = False  # from the beginning, since nothing of use was kept
 
 
 NOTHING = Look({}, (), {})
@@ -84,6 +86,7 @@ class _Prepared:
     names: Sequence[str]
     past: Past
     counts: Counts
+    anew: bool
 
 
 def _prepare(store: Store, detector: Detector, wanted: Wanted, read: Callable[[datetime], Reading]) -> _Prepared | None:
@@ -95,7 +98,8 @@ def _prepare(store: Store, detector: Detector, wanted: Wanted, read: Callable[[d
     if begin is None:
         return None
     start = kept[0] if kept else _midnight(begin)
-    voices = store.voices.of(wanted.brand, start, wanted.until)
+    kinds = (ALL, *SLICES) if wanted.with_slices else (ALL,)
+    voices = store.voices.of(wanted.brand, start, wanted.until, kinds)
     names = sorted({*slices(voices), *(kept[1] if kept else ())}) if wanted.with_slices else [WHOLE]
     steps = max((wanted.until - start) // FIVE_MINUTES, 1)
     unread = read(start)
@@ -103,7 +107,7 @@ def _prepare(store: Store, detector: Detector, wanted: Wanted, read: Callable[[d
     usual = store.voices.totals(wanted.brand, start - BASELINE, wanted.until) if any(unread.missing.values()) else {}
     part_seen = seen(names, parts_of(usual), unread, start, steps)
     counts = Counts(start, *tally(voices, names, start, steps), part_seen)
-    return _Prepared(wanted, names, _past(detector.module, names, kept, start), counts)
+    return _Prepared(wanted, names, _past(detector.module, names, kept, start), counts, kept is None)
 
 
 def _look(detector: Detector, group: Sequence[_Prepared]) -> Mapping[str, Look]:
@@ -130,15 +134,19 @@ def _look(detector: Detector, group: Sequence[_Prepared]) -> Mapping[str, Look]:
             if today.steps == DAY:
                 kept[today.start + A_DAY] = past.rows(mine)
     return {
-        each.wanted.brand: Look(found, each.names, kept)
+        each.wanted.brand: Look(found, each.names, kept, each.anew)
         for each, found, kept in zip(group, findings, pasts, strict=True)
     }
 
 
 def keep(store: Store, name: str, brand: str, looked: Look, now: datetime) -> None:
-    """Keep the pasts that will be asked for, and drop those that no longer will; runs in the caller's transaction."""
+    """Keep the pasts that will be asked for, and drop those that no longer will; runs in the caller's transaction.
+
+    What is kept already is right, or it would have been spoiled: it is not written again every minute.
+    """
+    known = () if looked.anew else store.pasts.days(name, brand)
     for day, past in looked.pasts.items():
-        if _is_kept(day, now):
+        if _is_kept(day, now) and day not in known:
             states = {series: pack(past, row) for row, series in enumerate(looked.names)}
             store.pasts.save(name, brand, day, states)
     store.pasts.drop(name, brand, [day for day in store.pasts.days(name, brand) if not _is_kept(day, now)])

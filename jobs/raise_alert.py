@@ -23,15 +23,23 @@ POSTS_KEPT = 1_000  # of a volume spike: of a negative one, all are
 
 
 def described(
-    store: Store, rule: str, brand: str, scope: str, episode: Episode, read: Callable[[datetime], Reading]
+    store: Store,
+    rule: str,
+    brand: str,
+    scope: str,
+    episode: Episode,
+    read: Callable[[datetime], Reading],
+    changed: bool = True,
 ) -> tuple[Alert, Sequence[Match]]:
     """Describe the episode, as the alert that told it already or as a new one (id 0), with its posts.
 
-    What belongs to one story is the model's to say: an alert tells an episode if the two overlap.
+    What belongs to one story is the model's to say: an alert tells an episode if the two overlap. Where no counts have
+    changed (`changed`), an alert that goes on has its posts already: none are returned.
     """
     known = _telling(store, rule, brand, scope, episode)
-    posts = _posts(store, rule, brand, scope, episode)
-    if known and (known.last_seen, known.observed) == (episode.last_seen, episode.peak.observed) and known.story:
+    posts = _posts(store, rule, brand, scope, episode) if changed or not (known and known.story) else ()
+    same = known and (known.last_seen, known.observed) == (episode.last_seen, episode.peak.observed)
+    if known and known.story and (same or not changed):
         story = known.story  # reading weeks of posts again would find the same
     else:
         story = _story(store, rule, brand, scope, episode, posts, read)
@@ -116,7 +124,7 @@ def _story(
         None, Filter(episode.starts - BACKGROUND, episode.starts, (brand,)), BACKGROUND_POSTS
     )
     told = tell(
-        _slices(store, rule, brand, episode, since, until),
+        _slices(store, rule, brand, scope, episode, since, until),
         _story_posts(store, posts),
         [match.mention.text for match in background],
         leave_out=[brand],
@@ -126,10 +134,12 @@ def _story(
     return replace(told, confined_to=None) if scope else told  # a slice is what it is confined to
 
 
-def _slices(store: Store, rule: str, brand: str, episode: Episode, since: datetime, until: datetime) -> list[Slice]:
+def _slices(
+    store: Store, rule: str, brand: str, scope: str, episode: Episode, since: datetime, until: datetime
+) -> list[Slice]:
     """What each slice had from the beginning to the end of the episode, and what it would have had of its past."""
-    usual = store.voices.totals(brand, since, episode.starts)
-    now = store.voices.totals(brand, episode.starts, until)
+    usual = store.voices.totals(brand, since, episode.starts, scope)
+    now = store.voices.totals(brand, episode.starts, until, scope)
     of = (lambda pair: pair[0]) if rule == NEGATIVE else sum
     expected = episode.peak.expected * ((until - episode.starts) / episode.peak.window)
     total = {kind: sum(of(pair) for (each, _), pair in usual.items() if each == kind) for kind, _ in usual}

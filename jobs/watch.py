@@ -44,6 +44,7 @@ ANSWERED = ("negative spike", "single post")  # rules whose posts wait for an an
 AT_ONCE = 50  # brands that are looked at together
 RULES = (_Rule("negative spike", spikes, True), _Rule("volume spike", volume, False))
 NAMES = tuple(rule.name for rule in RULES)
+SAME_STORIES = {"negative spike": spikes.SAME_STORY, "volume spike": SAME_STORY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _tell(
     brand, change = task.brand, task.change
     done = Counter[str](opened=0, updated=0, queued=0)
     told = [
-        raise_alert.described(store, rule.name, brand, series, episode, read)
+        raise_alert.described(store, rule.name, brand, series, episode, read, changed=change is not None)
         for rule in RULES
         if rule.name in task.spans
         for series, episode in _found(rule, task, looks[rule.name][brand], watching)
@@ -143,7 +144,8 @@ def _tell(
     with store.transaction():
         for alert in task.going_on.values():  # counted anew, with what came in late, it may be no spike any more
             calm = until - alert.last_seen >= CALM_FOR  # as long as any other one: it may yet go on
-            if calm and alert.id not in {found.id for found, _ in told}:
+            again = any((new.rule, new.scope, new.ends) == (alert.rule, alert.scope, None) for new, _ in told)
+            if (calm or again) and alert.id not in {found.id for found, _ in told}:
                 done["updated"] += 1
                 store.alerts.save(replace(alert, ends=alert.last_seen + FIVE_MINUTES), ())
         for alert, posts in [*told, *singles]:
@@ -162,10 +164,9 @@ def _tell(
 def _found(rule: _Rule, task: _Task, looked: past.Look, watching: Watching) -> Iterator[tuple[str, Episode]]:
     """The episodes that are open at or after the time from which a rule looks, each with the series that it is in."""
     since, end = task.spans[rule.name]
-    same_story = spikes.SAME_STORY if rule.detector is spikes else SAME_STORY
     for series, findings in looked.findings.items():
         threshold = _threshold(rule, task.brand, series, len(looked.findings), watching)
-        for episode in episodes(findings, end, threshold, same_story=same_story):
+        for episode in episodes(findings, end, threshold, same_story=SAME_STORIES[rule.name]):
             if episode.ends is None or episode.ends >= since:
                 yield series, episode
 
@@ -181,7 +182,7 @@ def _threshold(rule: _Rule, brand: str, series: str, count: int, watching: Watch
 def _story_before(store: Store, rule: str, brand: str, since: datetime) -> datetime:
     """From when on to look, so that a story that the posts since then may belong to is seen from its beginning."""
     while True:
-        alerts = store.alerts.find(Filter(since - SAME_STORY, since, (brand,)))
+        alerts = store.alerts.find(Filter(since - SAME_STORIES[rule], since, (brand,)))
         earlier = min([alert.starts for alert in alerts if alert.rule == rule], default=since)
         if earlier >= since:
             return since

@@ -123,6 +123,7 @@ class App:
 
     def jobs(self, stopping: Callable[[], bool] = lambda: False) -> list[Job]:
         """List every job in the order of the pipeline; what no source can do is left out."""
+
         def reading(source: Source) -> Callable[[Store, datetime], Outcome]:
             return lambda store, now: collect(store, source, self.config.brands, now)
 

@@ -23,9 +23,5 @@ def picture_of(store: Store, alert: Alert, now: datetime) -> Picture | None:
         if mine and (not of_slice or name == (voice.source if kind == "source" else voice.name)):
             negative, other = counts.get(voice.start, (0, 0))
             counts[voice.start] = (negative + voice.negative, other + voice.other)
-    gaps = [
-        hour
-        for state in store.sources.states()
-        for hour in store.sources.hours(state.name, since, until, now)
-    ]
+    gaps = [hour for state in store.sources.states() for hour in store.sources.hours(state.name, since, until, now)]
     return alert_chart([Counts(start, *counts[start]) for start in sorted(counts)], alert, now, gaps)

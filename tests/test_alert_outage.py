@@ -1,5 +1,6 @@
 """A collector that is down is told as that, and as nothing else; what comes late or never spoils no past."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from db.errors import CollectorError
-from db.records import Batch, Gap, Mention, Position
+from db.records import Batch, Coverage, Gap, Mention, Position
 from db.store import Store
 from db.times import to_text
 from jobs.collect import Source, collect
@@ -23,6 +24,7 @@ DOWN = (START, START + 3 * HOUR)
 TURN = 15 * MINUTE
 BEGIN = START - HOUR
 SOURCES = ("x", "reddit")
+PARTS: Mapping[str, Any] = {"stage": "using", "pillar": "device"}
 
 
 @dataclass
@@ -48,6 +50,27 @@ class Platform:
         yield Batch(found, cursor=now.isoformat(), fetched=len(found), gap=gap)
 
 
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen days of talk, read wholly and watched."""
+    path = tmp_path_factory.mktemp("before") / "sentimon.db"
+    since, until = START - 16 * DAY, BEGIN - TURN
+    with Store(path) as store:
+        for name in SOURCES:
+            read = Coverage(f"{name}-main", "all", until, since, until, "complete", None, 0, 0, Decimal(0))
+            with store.transaction():
+                store.sources.configured(read.source, name, "1")
+                store.sources.cover(read)
+    posts = [post for post in talk(since, until, 12, **PARTS) if post.source in SOURCES]
+    Life(path, arriving(posts)).run(until, until)
+    return path
+
+
+@pytest.fixture
+def path(before: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(before, tmp_path / "sentimon.db"))
+
+
 def run(
     path: Path,
     down: Sequence[str] = (),
@@ -57,13 +80,11 @@ def run(
     more: Sequence[Mention] = (),
     until: datetime = START + 8 * HOUR,
 ) -> Life:
-    """A week of talk, then the collectors take turns; those in `down` fail for three hours.
+    """The collectors take turns; those in `down` fail for three hours.
 
     `forgets` says that what was written meanwhile is never given, `speechless` that nothing was.
     """
-    parts: Mapping[str, Any] = {"stage": "using", "pillar": "device"}
-    Life(path, arriving(talk(START - 8 * DAY, BEGIN - TURN, 15, **parts))).run(BEGIN - TURN, BEGIN - TURN)
-    now = [*talk(BEGIN - TURN, until, 15, seed=2, **parts), *more]
+    now = [*talk(BEGIN - TURN, until, 12, seed=2, **PARTS), *more]
     now = [post for post in now if not (speechless and DOWN[0] <= post.created_at < DOWN[1])]
     platforms = {
         name: Platform([post for post in now if post.source == name], DOWN if name in down else None, forgets)
@@ -83,12 +104,19 @@ def run(
     return lived
 
 
-@pytest.mark.parametrize("forgets", [False, True], ids=["the backlog comes", "it never comes"])
-@pytest.mark.parametrize("down", [["x"], ["x", "reddit"]], ids=["one of two", "all"])
+@pytest.mark.parametrize(
+    ("down", "forgets"),
+    [
+        pytest.param(["x"], False, id="one of two, and the backlog comes"),
+        pytest.param(["x"], True, id="one of two, and nothing comes", marks=pytest.mark.slow),
+        pytest.param(["x", "reddit"], False, id="all, and the backlog comes", marks=pytest.mark.slow),
+        pytest.param(["x", "reddit"], True, id="all, and nothing comes"),
+    ],
+)
 def test_a_collector_that_is_down_for_three_hours_is_one_stale_source_and_no_other_alert(
-    tmp_path: Path, down: Sequence[str], forgets: bool
+    path: Path, down: Sequence[str], forgets: bool
 ) -> None:
-    lived = run(tmp_path / "sentimon.db", down, forgets=forgets)
+    lived = run(path, down, forgets=forgets)
     told = [(rule, scope, reason) for rule, scope, reason, _, _ in lived.told()]
     assert sorted(told) == sorted(
         ("stale source", f"{name}-main", reason) for name in down for reason in ("first", "resolved")
@@ -101,18 +129,18 @@ def test_a_collector_that_is_down_for_three_hours_is_one_stale_source_and_no_oth
     assert (rows(lived.path, came, *(to_text(at) for at in DOWN))[0][0] > 15) is not forgets
 
 
-def test_the_same_three_hours_read_and_without_a_word_are_a_silence(tmp_path: Path) -> None:
-    lived = run(tmp_path / "sentimon.db", speechless=True)
+def test_the_same_three_hours_read_and_without_a_word_are_a_silence(path: Path) -> None:
+    lived = run(path, speechless=True)
     assert [(rule, reason) for rule, _, reason, _, _ in lived.told()] == [("silence", "first"), ("silence", "resolved")]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("forgets", [False, True], ids=["the backlog comes", "it never comes"])
-def test_a_day_with_a_hole_in_it_spoils_no_expectation(tmp_path: Path, forgets: bool) -> None:
-    tomorrow = burst(30, START + DAY + HOUR, stage="using", pillar="device", source="x")
+def test_a_day_with_a_hole_in_it_spoils_no_expectation(path: Path, tmp_path: Path, forgets: bool) -> None:
+    tomorrow = burst(30, START + DAY + HOUR, source="x", **PARTS)
     until = START + DAY + 4 * HOUR
-    undisturbed = run(tmp_path / "undisturbed.db", more=tomorrow, until=until)
-    disturbed = run(tmp_path / "disturbed.db", SOURCES, forgets=forgets, more=tomorrow, until=until)
+    undisturbed = run(Path(shutil.copy(path, tmp_path / "undisturbed.db")), more=tomorrow, until=until)
+    disturbed = run(path, SOURCES, forgets=forgets, more=tomorrow, until=until)
     asked = "SELECT starts, observed, expected FROM alerts WHERE rule = 'negative spike' AND scope = ''"
     ((starts, observed, expected),) = rows(undisturbed.path, asked)
     assert starts >= to_text(START + DAY)

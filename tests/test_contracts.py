@@ -1,12 +1,8 @@
 """What every collector promises, the built-in ones and one that is installed beside sentimon."""
 
-import base64
 import logging
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -24,21 +20,12 @@ from models.brand import Brand
 from models.query import parse
 from monitor import plugins
 from monitor.plugins import CollectorKind, Kinds
-from tests.cli_rig import jsonl, post
-from tests.fake_bluesky import HANDLE, PASSWORD, FakeBluesky
-from tests.fake_feeds import FakeAppStore, FakeFeeds
-from tests.fake_hackernews import FakeHackerNews
-from tests.fake_mastodon import TOKEN as MASTODON_TOKEN
-from tests.fake_mastodon import FakeMastodon
-from tests.fake_reddit import CLIENT_ID, CLIENT_SECRET, FakeReddit
-from tests.fake_x import FakeX
-from tests.fake_youtube import CHANNEL, FakeYouTube
-from tests.fake_youtube import KEY as YOUTUBE_KEY
+from tests.platform_rig import COLLECTORS, Rig
 from tests.plugin_rig import all_kinds, install, installed, no_network
-from tests.support import HOUR, MINUTE, NOW
+from tests.support import DAY, MINUTE, NOW
 
 BRANDS = [Brand("Acme", parse("acme"))]
-TOKEN = "AAAA-very-secret-token"
+HOSTILE = "acme <script>alert(1)</script> & @everyone [x](http://x.example) =cmd|' \u202e\U0001f600 " + "x" * 2_000
 
 
 class NoMoney:
@@ -55,159 +42,6 @@ class NoMoney:
 
     def use(self, units: int, limit: int, period: str, renewed_at: datetime) -> None:
         pass
-
-
-@dataclass(frozen=True)
-class Rig:
-    """A platform to read from, and the options that lead there."""
-
-    options: dict[str, Any]
-    posts: int = 0
-    secrets: Sequence[str] = ()
-    asked: Callable[[], int] = lambda: 0  # requests that reached the platform
-    broken: dict[str, Any] = field(default_factory=dict)  # options with which nothing works; none if it always does
-
-
-# --- the platforms, one for each kind ---------------------------------------------------------------------------------
-
-
-@contextmanager
-def file_platform(folder: Path) -> Iterator[Rig]:
-    path = folder / "posts.jsonl"
-    path.write_text(jsonl(*(post(number, f"acme {number}", number * MINUTE) for number in range(1200))))
-    yield Rig({"path": path}, posts=1200, broken={"path": folder / "gone.jsonl"})
-
-
-@contextmanager
-def bluesky_platform(_: Path) -> Iterator[Rig]:
-    with FakeBluesky(now=lambda: NOW) as fake:
-        for number in range(250):
-            fake.post(f"acme {number}", NOW - 10 * HOUR + number * MINUTE)
-        options = {
-            "handle": HANDLE,
-            "app_password": PASSWORD,
-            "stream": False,  # it brings the same posts; tests/test_bluesky.py reads it
-            "jetstream_url": fake.stream_url,
-            "service_url": fake.url,
-            "timeout": 5,
-        }
-        broken = options | {"app_password": "BBBB-wrong-secret"}
-        secrets = (PASSWORD, "BBBB-wrong-secret", "eyJ")  # how its tokens begin
-        yield Rig(options, posts=250, secrets=secrets, asked=lambda: len(fake.asked), broken=broken)
-
-
-@contextmanager
-def mastodon_platform(_: Path) -> Iterator[Rig]:
-    with FakeMastodon() as fake:
-        for number in range(150):
-            fake.post(f"#acme {number}", at=NOW - HOUR - number * MINUTE)
-        options = {
-            "instance": fake.url,
-            "access_token": MASTODON_TOKEN,
-            "hashtags": ["acme"],
-            "first": 150,
-            "timeout": 5,
-        }
-        broken = options | {"access_token": "BBBB-wrong-secret"}
-        secrets = (MASTODON_TOKEN, "BBBB-wrong-secret")
-        yield Rig(options, posts=150, secrets=secrets, asked=lambda: len(fake.requests), broken=broken)
-
-
-@contextmanager
-def x_platform(_: Path) -> Iterator[Rig]:
-    with FakeX(token=TOKEN, now=lambda: NOW) as fake:
-        for number in range(250):
-            fake.add(f"acme {number}", NOW - HOUR - number * MINUTE)
-        options = {"bearer_token": TOKEN, "api_url": fake.url, "timeout": 5}
-        broken = options | {"bearer_token": "BBBB-wrong-secret"}
-        secrets = (TOKEN, "BBBB-wrong-secret")
-        yield Rig(options, posts=250, secrets=secrets, asked=lambda: len(fake.requests), broken=broken)
-
-
-@contextmanager
-def reddit_platform(_: Path) -> Iterator[Rig]:
-    with FakeReddit() as fake:
-        for number in range(150):
-            fake.submit(f"acme {number}", at=NOW - HOUR - number * MINUTE)
-        options = {
-            "subreddits": ["acme"],
-            "client_id": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
-            "reddit_url": fake.url,
-            "oauth_url": fake.url,
-            "timeout": 5,
-        }
-        broken = options | {"client_secret": "BBBB-wrong-secret"}
-        coded = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
-        secrets = (CLIENT_SECRET, coded, "BBBB-wrong-secret")
-        yield Rig(options, posts=150, secrets=secrets, asked=lambda: len(fake.requests), broken=broken)
-
-
-@contextmanager
-def youtube_platform(_: Path) -> Iterator[Rig]:
-    with FakeYouTube() as fake:
-        for number in range(150):
-            fake.comment(f"acme {number}", at=NOW - (number + 1) * HOUR)
-        options = {"api_key": YOUTUBE_KEY, "channels": [CHANNEL], "api_url": fake.url, "timeout": 5}
-        broken = options | {"api_key": "BBBB-wrong-secret"}
-        secrets = (YOUTUBE_KEY, "BBBB-wrong-secret")
-        yield Rig(options, posts=150, secrets=secrets, asked=lambda: len(fake.requests), broken=broken)
-
-
-@contextmanager
-def hackernews_platform(_: Path) -> Iterator[Rig]:
-    with FakeHackerNews(cap=100) as fake:
-        for number in range(250):
-            fake.comment(f"acme {number}", at=NOW - HOUR - number * MINUTE)
-        options = {"api_url": fake.search_url, "item_url": fake.item_url, "timeout": 5}
-        broken = options | {"api_url": fake.item_url}
-        yield Rig(options, posts=250, asked=lambda: len(fake.requests), broken=broken)
-
-
-@contextmanager
-def feed_platform(_: Path) -> Iterator[Rig]:
-    with FakeFeeds() as fake:
-        feed = fake.feed("/feed.xml")
-        for number in range(250):
-            feed.add(f"acme {number}", at=NOW - number * MINUTE, id=str(number))
-        options = {"urls": [f"{fake.url}/feed.xml"], "timeout": 5}
-        broken = options | {"urls": [f"{fake.url}/other.xml"]}
-        yield Rig(options, posts=250, asked=lambda: len(fake.requests), broken=broken)
-
-
-@contextmanager
-def appstore_platform(_: Path) -> Iterator[Rig]:
-    with FakeAppStore() as fake:
-        for number in range(150):
-            fake.review(123, "us", f"Review {number}", "Fine.", at=NOW - number * MINUTE)
-        options = {"app_id": [123], "base_url": fake.url, "timeout": 5}
-        broken = options | {"app_id": [404]}
-        yield Rig(options, posts=150, asked=lambda: len(fake.requests), broken=broken)
-
-
-@contextmanager
-def notes_platform(folder: Path) -> Iterator[Rig]:
-    (folder / "notes").mkdir()
-    for number in range(250):
-        path = folder / "notes" / f"{number}.txt"
-        path.write_text(f"acme {number}")
-        then = (NOW - number * MINUTE).timestamp()
-        os.utime(path, (then, then))
-    yield Rig({"folder": folder / "notes"}, posts=250, broken={"folder": folder / "gone"})
-
-
-COLLECTORS = {
-    "appstore": appstore_platform,
-    "bluesky": bluesky_platform,
-    "feed": feed_platform,
-    "file": file_platform,
-    "hackernews": hackernews_platform,
-    "mastodon": mastodon_platform,
-    "reddit": reddit_platform,
-    "x": x_platform,
-    "youtube": youtube_platform,
-    "notes": notes_platform,
-}
 
 
 # --- plugins ----------------------------------------------------------------------------------------------------------
@@ -375,6 +209,49 @@ def test_a_fault_is_one_of_our_errors_in_one_line_without_a_secret(
     for secret in rig.secrets:
         assert secret not in str(caught.value)
         assert secret not in caplog.text
+
+
+def test_a_limit_becomes_a_wait_and_no_error_and_then_everything_is_read(
+    kind: CollectorKind, rig: Rig, tmp_path: Path
+) -> None:
+    if rig.limit is None:
+        pytest.skip(f"{kind.kind} reads files")
+    rig.limit()
+    source = Source("any", kind.kind, make(kind, rig.options), "1")
+    with Store(tmp_path / "posts.db") as store:
+        limited = collect(store, source, BRANDS, NOW)
+        asked, state = rig.asked(), store.sources.state("any")
+        assert (limited.error, bool(limited.note), state and state.paused) == (None, True, None)
+        assert state
+        assert state.not_before
+        assert state.not_before > NOW
+        assert collect(store, source, BRANDS, state.not_before - timedelta(seconds=1)).counts == {}
+        assert rig.asked() == asked
+        assert collect(store, source, BRANDS, state.not_before).error is None
+        assert store.mentions.counts()[0] == rig.posts
+
+
+def test_credentials_that_are_refused_pause_the_source_and_say_so(
+    kind: CollectorKind, rig: Rig, tmp_path: Path
+) -> None:
+    if not rig.secrets:
+        pytest.skip(f"{kind.kind} needs no credentials")
+    source = Source("any", kind.kind, make(kind, rig.broken), "1")
+    with Store(tmp_path / "posts.db") as store:
+        refused = collect(store, source, BRANDS, NOW)
+        state = store.sources.state("any")
+        assert state
+        assert state.paused
+        assert refused.error == state.paused
+        asked = rig.asked()
+        assert "sentimon resume any" in str(collect(store, source, BRANDS, NOW + DAY).error)
+        assert rig.asked() == asked
+
+
+def test_hostile_text_passes_through_whole(kind: CollectorKind, rig: Rig) -> None:
+    assert rig.say, "say how a post is made there"
+    rig.say(HOSTILE)
+    assert [each.text for each in all_mentions(make(kind, rig.options)) if HOSTILE in each.text]
 
 
 def test_no_secret_of_a_source_is_logged_at_any_level(

@@ -15,7 +15,17 @@ from tests.cli_rig import BUNDLED, ROOT, environment
 
 PACKAGES = ("monitor", "jobs", "models", "db")
 HEAVY = {"torch", "transformers", "tokenizers", "tweepy", "praw", "scipy", "pandas", "apprise", "fastapi", "uvicorn"}
-HEAVY |= {"atproto", "mastodon", "feedparser", "googleapiclient", "httpx", "websockets", "datasketch", "altair", "vl_convert"}
+HEAVY |= {
+    "atproto",
+    "mastodon",
+    "feedparser",
+    "googleapiclient",
+    "httpx",
+    "websockets",
+    "datasketch",
+    "altair",
+    "vl_convert",
+}
 LONGEST = 500  # lines
 PRODUCT = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in PRODUCT]

@@ -292,7 +292,7 @@ def test_a_post_that_is_about_the_brand_after_all_counts_again(store: Store) -> 
 def test_a_spike_of_posts_that_are_not_about_the_brand_is_over(store: Store) -> None:
     posts = spike(store)
     give(store, *(verdict(post, about=False) for post in posts))
-    watch(store, SPIKES, NOW + 5 * MINUTE)
+    watch(store, SPIKES, NOW + 2 * HOUR)
     (alert,) = store.alerts.find(Filter())
     assert alert.ends is not None
     assert store.mentions.of_alert(1) == []

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_utils import Database
@@ -46,7 +47,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         assert kept_voices(store.path) == recounted_voices(store.path)
 
 
-def said(number: int, after: timedelta, text: str = AWFUL, author: str | None = "ann", **more: object) -> Mention:
+def said(number: int, after: timedelta, text: str = AWFUL, author: str | None = "ann", **more: Any) -> Mention:
     return mention(number, text, NOW + after, author=author, **more)
 
 
@@ -105,7 +106,7 @@ def test_each_brand_hears_a_person_for_itself(store: Store) -> None:
     assert heard(store) == [("1", "Acme"), ("2", "Bolt")]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_the_order_in_which_posts_arrive_and_jobs_run_changes_nothing(tmp_path: Path, seed: int) -> None:
     dice = random.Random(7)
     posts = [
@@ -165,12 +166,16 @@ def test_a_verdict_on_the_first_post_lets_the_second_be_heard_and_back(store: St
         assert counted(store) == expected, labels
 
 
+def model(number: str, negative: str) -> Any:
+    return Keywords(f"keywords-{number}", negative=(negative,))
+
+
 def test_another_models_judgement_settles_echoes_anew(store: Store) -> None:
     fill(store, said(1, timedelta(0)), said(2, HOUR, FINE), said(3, 2 * HOUR))
     assert heard(store) == [("1", "Acme"), ("2", "Acme")]
-    rescore(store, Keywords("keywords-2", negative=("fine",)), [1, 2, 3], lambda: NOW)
+    rescore(store, model("2", "fine"), [1, 2, 3], lambda: NOW)
     assert heard(store) == [("1", "Acme"), ("2", "Acme")]
-    rescore(store, Keywords("keywords-3", negative=("acme",)), [1, 2, 3], lambda: NOW)
+    rescore(store, model("3", "acme"), [1, 2, 3], lambda: NOW)
     assert heard(store) == [("1", "Acme")]
 
 
@@ -236,17 +241,19 @@ def test_a_person_who_is_forgotten_stays_counted_as_they_were(store: Store) -> N
     assert kept_voices(store.path) == before
 
 
-def test_the_posts_of_a_machine_are_looked_up_by_an_index_and_no_further_than_needed(store: Store) -> None:
-    fill(store, *(said(number, number * timedelta(seconds=1), author="bot") for number in range(400)))
+def test_what_a_machine_wrote_is_looked_up_in_the_order_of_an_index(store: Store) -> None:
+    asked: list[str] = []
+    keep(store, *(said(number, number * timedelta(seconds=1), author="bot") for number in range(300)))
+    store._db.conn.set_trace_callback(asked.append)
+    judge(store)
+    store._db.conn.set_trace_callback(None)
     assert heard(store) == [("0", "Acme")]
-    plan = rows(
-        store.path,
-        """EXPLAIN QUERY PLAN SELECT 1 FROM mentions WHERE source = 'x' AND author = 'bot' COLLATE NOCASE
-        AND (created_at, id) < ('2026', 1) AND created_at >= '2025' ORDER BY created_at DESC, id DESC""",
-    )
-    assert [detail for *_, detail in plan] == [
-        "SEARCH mentions USING INDEX mentions_by_author (source=? AND author=? AND created_at>? AND created_at<?)"
-    ]
+    lookups = [sql for sql in asked if "FROM mentions p" in sql]
+    assert len(lookups) >= 300
+    for sql in (lookups[0], lookups[-1]):
+        (first, second) = [detail for *_, detail in rows(store.path, f"EXPLAIN QUERY PLAN {sql}")]
+        assert first.startswith("SEARCH p USING INDEX mentions_by_author (source=? AND author=? AND created_at>?")
+        assert second.startswith("SEARCH k USING")
 
 
 def test_slices_are_counted_by_the_labels_in_force(store: Store) -> None:
