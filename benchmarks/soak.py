@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -128,9 +129,12 @@ def soak(hours: float, seed: int, folder: Path, settling: timedelta = SETTLING) 
         for platform in platforms:
             platform.vary(rng)
             platform.open(stack)
-        weather = [Weather(platform, Random(f"{seed}:weather:{platform.name}")) for platform in platforms]
+        weather = [
+            Weather(platform, Random(f"{seed}:weather:{platform.name}"), BEGINS + rng.random() * hours * HOUR)
+            for platform in platforms
+        ]
         world, person = World(platforms, now, now + hours * HOUR), Person(rng)
-        worker = stack.enter_context(Worker(_config(platforms), folder))
+        worker = stack.enter_context(Worker(config_of(platforms), folder))
         read_at: dict[str, list[datetime]] = {platform.name: [] for platform in platforms}
         money = Ledger(next(each for each in platforms if isinstance(each, X)), folder / "soak.db")
         steps = 0
@@ -140,7 +144,7 @@ def soak(hours: float, seed: int, folder: Path, settling: timedelta = SETTLING) 
             if settled and not money.cap:
                 for each in weather:
                     each.clear()
-                worker.configure(_config(platforms, money.raise_cap()))
+                worker.configure(config_of(platforms, money.raise_cap()))
                 resumed = [platform.name for platform in platforms]
             now += (20 if settled else rng.uniform(5, 15)) * MINUTE
             world.advance(now)
@@ -175,7 +179,8 @@ def soak(hours: float, seed: int, folder: Path, settling: timedelta = SETTLING) 
         return Result(findings, served, unmet, steps, worker.kills, asking, seconds, money.lines)
 
 
-def _config(platforms: list[Platform], budget: str | None = None) -> str:
+def config_of(platforms: Sequence[Platform], budget: str | None = None) -> str:
+    """Write sentimon.toml."""
     entries = []
     for platform in platforms:
         options = platform.options()

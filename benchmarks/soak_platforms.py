@@ -61,6 +61,7 @@ class Platform:
     server: Any = None
     happens: Callable[[], None] = lambda: None  # lets people post, edit and delete while it is listened to
     heard: bool = False  # whether they do so just now
+    over: bool = False  # nobody posts, edits or deletes any more
 
     def vary(self, rng: Random) -> None:
         """Draw the options that change how it is read."""
@@ -417,11 +418,11 @@ class YouTube(Platform):
         self.now = now
         if day_of(now)[0] != self.day:
             self.day, self.server.used = day_of(now)[0], 0
-        while now >= self.next_video:
+        while now >= self.next_video and not self.over:
             self._publish(self.next_video.replace(microsecond=0))
             self.next_video += self.rng.expovariate(1 / 16) * HOUR
         self.videos = {video: at for video, at in self.videos.items() if now - at < timedelta(days=5)}
-        if self.videos and self.rng.random() < 0.002:
+        if self.videos and self.rng.random() < 0.002 and not self.over:
             self._take_down(self.rng.choice([*self.videos]))
 
     def _publish(self, at: datetime) -> None:

@@ -26,7 +26,7 @@ class Webhook(Platform):
     """A shop keeps what was not taken, in order. An edit is brought as a post of the same id."""
 
     name = "webhook"
-    faults = (*ASKED, "cut", "unread", "twice", "odd")
+    faults = (*ASKED, "cut", "unread", "twice", "odd", "away")
     refusal = "401"
     down = ("cut", "away")
     passes = "ok"
@@ -57,22 +57,27 @@ class Webhook(Platform):
 
     def bring(self, worker: Worker, may_die: bool) -> None:
         """Bring what waits, until it is taken or something goes wrong."""
-        while self.waiting:
+        taken = True
+        while self.waiting and taken:
             dies_at = int(10 ** self.rng.uniform(0, 2.5)) if may_die and self.rng.random() < DIES else None
-            address = worker.call(Call(self.now, dies_at))
-            fault = self.orders.popleft() if self.orders else "ok"
-            rows = self.waiting[:MOST]
-            try:
-                taken = self._send(address, rows, fault)
-            except (OSError, http.client.HTTPException):
-                if dies_at is None:
-                    raise SystemExit(f"soak: the webhook hung up on a request ({fault})") from None
-                worker.died()
-                self.deaths += 1
-                return
-            if not taken:
-                return
+            taken = self.ask(worker, dies_at)
+
+    def ask(self, worker: Worker, dies_at: int | None = None) -> bool:
+        """Bring the first that wait; return whether they are known to be taken. `dies_at` is as in Call."""
+        address = worker.call(Call(self.now, dies_at))
+        fault = self.orders.popleft() if self.orders else "ok"
+        rows = self.waiting[:MOST]
+        try:
+            taken = self._send(address, rows, fault)
+        except (OSError, http.client.HTTPException):
+            if dies_at is None:
+                raise SystemExit(f"soak: the webhook hung up on a request ({fault})") from None
+            worker.died()
+            self.deaths += 1
+            return False
+        if taken:
             del self.waiting[: len(rows)]
+        return taken
 
     def _send(self, address: str, rows: Sequence[Mapping[str, Any]], fault: str) -> bool:
         """Make one request; return whether the shop knows that it was taken."""

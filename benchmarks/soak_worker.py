@@ -108,7 +108,7 @@ class Worker:
         """The process has ended: see that it did as it was told."""
         self._process.join(TIMEOUT)
         if self._process.exitcode != -signal.SIGKILL:
-            raise SystemExit(f"soak: the worker ended with {self._process.exitcode}; see {self._folder}") from None
+            raise SystemExit(f"soak: the worker ended with {self._process.exitcode}; see {self._folder}")
         self._process, self.kills = None, self.kills + 1
 
     def end(self) -> None:

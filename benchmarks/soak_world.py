@@ -9,7 +9,7 @@ from itertools import count
 
 from benchmarks.soak_platforms import Platform, Post
 
-HOUR = timedelta(hours=1)
+HOUR, MOMENT = timedelta(hours=1), timedelta(seconds=1)
 NAMING = (
     "the acme kettle leaks",
     "ACME support is slow today",
@@ -54,6 +54,7 @@ class World:
                 happens()
             self.now = now
             for platform in self.platforms:
+                platform.over = now >= self.ends
                 platform.tick(now)
 
     def _meanwhile(self, platform: Platform) -> None:
@@ -102,6 +103,8 @@ class World:
         post = Post(number, marked(text, number), self.now, self.now, matches=matches)
         platform.add(post)
         platform.posts.append(post)
+        if platform.heard:  # the timelines were read before it was made
+            post.shown_at = max(post.shown_at, self.now + MOMENT)
         if post.shown_at > self.now:
             self._at(post.shown_at, platform, lambda: platform.show(post), always=True)
         for version in range(2, 2 + (rng.random() < 0.08) + (rng.random() < 0.02)):
