@@ -13,10 +13,12 @@ import pytest
 from db.filters import Filter
 from db.records import Match, Reach
 from db.store import Store
-from jobs.notify import _excerpt
+from jobs.compose import compose
+from jobs.decide import Reason
 from monitor import plugins, shapes
 from tests.cli_rig import complaint, said, sentimon, told
 from tests.support import DAY, HOUR, NOW, judge, keep, kept_counts, mention, recounted, rows
+from tests.test_hold import SPIKE
 
 SECRET = "xyzzyplugh"
 
@@ -186,8 +188,8 @@ class TestWhereTextIsGone:
         assert {line["text"] for line in lines} == set(self.SAID)
 
     def test_notifications_say_why(self, gone: Store) -> None:
-        excerpts = [_excerpt(match) for match in self.matches(gone)]
-        assert excerpts == [f"- x: {line}" for line in self.SAID]
+        body = compose("key", Reason.FIRST, SPIKE, self.matches(gone), 3).body
+        assert [line for line in body.splitlines() if line.startswith("- ")] == [f"- x: {line}" for line in self.SAID]
 
     def test_nobody_is_asked_to_judge_what_is_gone(self, gone: Store) -> None:
         assert gone.verdicts.sample(9, None, 1) == []
