@@ -57,6 +57,7 @@ bench-nab: $(DEVELOP) ## Score volume spikes on NAB's labelled tweet counts, bes
 
 bench-watch: $(DEVELOP) ## Measure how long a tick of detection takes, and how it grows (ARGS="--brands 1000")
 	$(BIN)/python -m benchmarks.watch $(ARGS)
+	$(BIN)/python -m benchmarks.watch_job
 
 soak: $(DEVELOP) ## Run 200 simulated hours against counterfeit platforms with every fault (ARGS="--hours 48 --seed 2")
 	$(BIN)/python -m benchmarks.soak $(ARGS)
