@@ -27,13 +27,11 @@ def held(
 
 
 def stories(alerts: Sequence[Alert]) -> list[Alert]:
-    """Return the alerts that no other one explains, in their order: what people are shown unless they want all."""
-    return [alert for alert in alerts if _inhibited(alert, alerts, _was_silenced) is None]
+    """Return the alerts that no other one explains, in their order: what people are shown unless they want all.
 
-
-def _was_silenced(alert: Alert) -> bool:
-    """Whether it was when alerts were last told."""
-    return (alert.held or "").startswith(SILENCED)
+    A silence changes who is told, not what explains what.
+    """
+    return [alert for alert in alerts if _inhibited(alert, alerts, lambda other: False) is None]
 
 
 def _inhibited(alert: Alert, others: Iterable[Alert], is_silenced: Callable[[Alert], bool]) -> str | None:

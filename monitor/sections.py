@@ -88,7 +88,11 @@ def _clock(text: str) -> str:
 
 def _hours(text: str) -> str:
     begin, dash, end = (part.strip() for part in text.partition("-"))
-    if not dash or _clock(begin) == _clock(end):
+    try:
+        right = bool(dash) and _clock(begin) != _clock(end)
+    except ValueError:
+        right = False
+    if not right:
         raise ValueError('should be from when to when, for example "22:00-07:00"')
     return f"{begin}-{end}"
 

@@ -87,7 +87,7 @@ def test_a_list_says_who_sees_to_it_who_is_not_told_and_what_was_said(folder: Pa
     listed = said(sentimon("alerts"))
     assert "over at 2025-06-04 12:00" in listed
     assert (
-        "\n  taken by ann\n  told to nobody: silenced by bob until tomorrow\n  bob says: known, the [2J launch\n"
+        "\n  taken by ann\n  nobody is told now: silenced by bob until tomorrow\n  bob says: known, the [2J launch\n"
         in listed
     )
     (alert,) = told("alerts")
@@ -115,7 +115,7 @@ def test_what_is_part_of_another_alert_is_listed_when_asked_for(folder: Path) ->
     raised(folder, SPIKE, part)
     assert [alert["id"] for alert in told("alerts")] == [1]
     assert {alert["id"] for alert in told("alerts", "--all")} == {1, 2}
-    assert "told to nobody: inhibited: part of alert 1" in said(sentimon("alerts", "--all"))
+    assert "nobody is told now: inhibited: part of alert 1" in said(sentimon("alerts", "--all"))
 
 
 # --- take -------------------------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def _print(alert: Alert, posts: Sequence[Match], feedback: Feedback | None) -> N
         click.echo(output.printable(f"  in common: {', '.join(alert.in_common)}"))
     for line in (
         f"taken by {alert.taken_by}" if alert.taken_by else None,
-        f"told to nobody: {alert.held}" if alert.held else None,
+        f"nobody is told now: {alert.held}" if alert.held else None,
         f"{feedback.who} says: {feedback.word}{f', {feedback.note}' if feedback.note else ''}" if feedback else None,
     ):
         if line:
