@@ -24,6 +24,23 @@ _NAME = re.compile(r"\w[\w .&'’!+-]*")
 _IDENTIFIER = re.compile(r"[\w:/.\-#=+,%]{1,300}")  # a platform's id must stay as it is to be of use
 
 
+def figures(alert: Alert) -> dict[str, float]:
+    """Write the numbers of an alert, for messages and for every other program."""
+    return {
+        "observed": alert.observed,
+        "expected": alert.expected,
+        "low": alert.low,
+        "high": alert.high,
+        "factor": alert.factor,
+        "probability": alert.probability,
+        "score": alert.score,
+        "window_minutes": alert.window_minutes,
+        "mentions": alert.mentions,
+        "share": alert.share,
+        "usual_share": alert.usual_share,
+    }
+
+
 def alert_facts(
     key: str,
     reason: Reason,
@@ -59,17 +76,7 @@ def alert_facts(
         "last_seen": to_text(alert.last_seen),
         "ends": to_text_or_none(alert.ends),
         "found_at": to_text_or_none(alert.found_at),
-        "observed": alert.observed,
-        "expected": alert.expected,
-        "low": alert.low,
-        "high": alert.high,
-        "factor": alert.factor,
-        "probability": alert.probability,
-        "score": alert.score,
-        "window_minutes": alert.window_minutes,
-        "mentions": alert.mentions,
-        "share": alert.share,
-        "usual_share": alert.usual_share,
+        **figures(alert),
         "in_common": [harmless(term, NAME_SHOWN) for term in alert.in_common],
         "story": _story(alert.story) if alert.story else None,
         "post_count": count,

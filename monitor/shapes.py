@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from db.records import Alert, Case, Feedback, Match, Silence, Story
 from db.times import to_text, to_text_or_none
 from db.trends import Trend
+from jobs.facts import figures
 
 if TYPE_CHECKING:
     from models.evaluate import Measure, Report
@@ -102,17 +103,7 @@ def alert_json(
         "starts": to_text(alert.starts),
         "last_seen": to_text(alert.last_seen),
         "ends": to_text_or_none(alert.ends),
-        "observed": alert.observed,
-        "expected": alert.expected,
-        "low": alert.low,
-        "high": alert.high,
-        "factor": alert.factor,
-        "probability": alert.probability,
-        "score": alert.score,
-        "window_minutes": alert.window_minutes,
-        "mentions": alert.mentions,
-        "share": alert.share,
-        "usual_share": alert.usual_share,
+        **figures(alert),
         "summary": alert.summary,
         "in_common": list(alert.in_common),
         "story": _story_json(alert.story) if alert.story else None,
