@@ -7,6 +7,8 @@ import math
 
 from sqlite_utils import Database, Migrations
 
+from db.schema_desk import DESK
+
 migrations = Migrations("sentimon")
 
 
@@ -473,6 +475,12 @@ def m007_alerts(db: Database) -> None:
     for alert_id, probability in db.execute("SELECT id, probability FROM alerts").fetchall():
         # Not in SQL: the mathematical functions of SQLite are not in every build.
         db.execute("UPDATE alerts SET score = ? WHERE id = ?", (-math.log10(max(probability, 1e-300)), alert_id))
+
+
+@migrations()
+def m008_desk(db: Database) -> None:
+    """Who may log in, what becomes of a case, replies, and counts by pillar, touchpoint and need of an answer."""
+    _run(db, *DESK)
 
 
 def _run(db: Database, *statements: str) -> None:

@@ -380,18 +380,6 @@ class Disabled:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """A post that waits for an answer."""
-
-    id: int
-    match: Match
-    reason: str
-    state: str
-    alert_id: int | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class JobRun:
     """One run of one job."""
 

@@ -28,6 +28,7 @@ from monitor.sections import (
     AlertsConfig,
     BrandSection,
     ChannelSection,
+    DeskConfig,
     FileSection,
     ModelConfig,
     SourceSection,
@@ -83,6 +84,7 @@ class Config:
     model: ModelConfig
     alerts: AlertsConfig
     web: WebConfig
+    desk: DeskConfig = DeskConfig()
     monthly_budget: Decimal | None = None  # what all sources together may spend
     sensitivities: Mapping[str, Sensitivity] = field(default_factory=dict)  # of the brands
 
@@ -144,6 +146,7 @@ def load_text(
         model=_model(top.at("model"), file.model),
         alerts=alerts,
         web=_validate(top.at("web"), WebConfig, file.web),
+        desk=_validate(top.at("desk"), DeskConfig, file.desk),
         monthly_budget=None if file.monthly_budget is None else Decimal(str(file.monthly_budget)),
         sensitivities={
             section.name: Sensitivity(section.threshold or alerts.threshold, section.minimum or alerts.minimum)

@@ -235,6 +235,25 @@ class WebConfig(_Section):
     url: Annotated[str, AfterValidator(_address)] | None = None
 
 
+class DeskConfig(_Section):
+    """How the team works: when it is there, how soon it answers, who looks at replies before they are sent."""
+
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    hours: Annotated[str, AfterValidator(_hours)] = "09:00-17:00"
+    days: Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(strict=False)] = (
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+    )
+    holidays: str | None = None  # a country, or a country and a part of it: "DE", "US-CA"
+    targets: dict[Literal["urgent", "high", "normal", "low"], Interval] = {}  # within business hours
+    lease: Interval = "10m"
+    approval: bool = False
+    survey: Literal["csat", "ces"] | None = None
+
+
 class FileSection(_Section):
     """The keys at the top of the file. The sections are read one by one, so that errors can name the entry."""
 
@@ -246,3 +265,4 @@ class FileSection(_Section):
     model: Any = {}
     alerts: Any = {}
     web: Any = {}
+    desk: Any = {}

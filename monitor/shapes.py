@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from db.records import Alert, Case, Feedback, Match, Silence, Story
+from db.desk import Case
+from db.records import Alert, Feedback, Match, Silence, Story
 from db.times import to_text, to_text_or_none
 from db.trends import Trend
 from jobs.facts import figures

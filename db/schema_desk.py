@@ -1,0 +1,175 @@
+"""The tables of the desk, and counts by pillar, touchpoint and reply: the statements of a step of the schema."""
+
+DESK = (
+    """CREATE TABLE users (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        password TEXT,
+        subject TEXT UNIQUE,
+        role TEXT NOT NULL CHECK (role IN ('viewer', 'responder', 'approver', 'admin')),
+        brands TEXT,
+        created_at TEXT NOT NULL,
+        disabled_at TEXT
+    )""",
+    # Cookies and tokens are kept as hashes: who reads this file cannot act as anybody.
+    """CREATE TABLE sessions (
+        key TEXT PRIMARY KEY,
+        user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+        created_at TEXT NOT NULL,
+        seen_at TEXT NOT NULL,
+        ends_at TEXT NOT NULL,
+        device TEXT NOT NULL DEFAULT ''
+    ) WITHOUT ROWID""",
+    "CREATE INDEX sessions_by_user ON sessions (user_id)",
+    "CREATE TABLE attempts (id INTEGER PRIMARY KEY, name TEXT NOT NULL, address TEXT NOT NULL, at TEXT NOT NULL)",
+    "CREATE INDEX attempts_by_time ON attempts (at)",
+    """CREATE TABLE tokens (
+        id INTEGER PRIMARY KEY,
+        user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        key TEXT NOT NULL UNIQUE,
+        scopes TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        ends_at TEXT,
+        used_at TEXT
+    )""",
+    "ALTER TABLE cases ADD COLUMN version INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE cases ADD COLUMN level INTEGER NOT NULL DEFAULT 1",  # its place in db.desk.LEVELS
+    *(
+        f"ALTER TABLE cases ADD COLUMN {column} TEXT"
+        for column in (
+            "assignee",
+            "lease_until",
+            "due",
+            "snoozed_until",
+            "triaged_at",
+            "replied_at",
+            "closed_at",
+            "dismissed_for",
+        )
+    ),
+    "ALTER TABLE cases ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0 CHECK (escalated IN (0, 1))",
+    "ALTER TABLE cases ADD COLUMN rule_id INTEGER",
+    "CREATE INDEX cases_open ON cases (level, due) WHERE closed_at IS NULL",
+    "CREATE INDEX cases_by_alert ON cases (alert_id) WHERE alert_id IS NOT NULL",
+    "CREATE INDEX cases_by_time ON cases (created_at)",
+    "ALTER TABLE events ADD COLUMN detail TEXT",
+    "CREATE INDEX events_by_case ON events (case_id, id)",
+    # What happened is not changed afterwards. It goes only with its case, whose post lost its brand.
+    """CREATE TRIGGER events_stay BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are never changed'); END""",
+    """CREATE TRIGGER events_remain BEFORE DELETE ON events
+        WHEN EXISTS (SELECT 1 FROM cases WHERE id = OLD.case_id)
+        BEGIN SELECT RAISE(ABORT, 'events are never removed'); END""",
+    """CREATE TABLE tags (
+        case_id INTEGER NOT NULL REFERENCES cases (id) ON DELETE CASCADE,
+        tag TEXT NOT NULL,
+        PRIMARY KEY (case_id, tag)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX tags_by_name ON tags (tag)",
+    """CREATE TABLE notes (
+        id INTEGER PRIMARY KEY,
+        case_id INTEGER NOT NULL REFERENCES cases (id) ON DELETE CASCADE,
+        who TEXT NOT NULL,
+        at TEXT NOT NULL,
+        text TEXT NOT NULL
+    )""",
+    "CREATE INDEX notes_by_case ON notes (case_id)",
+    """CREATE TABLE replies (
+        id INTEGER PRIMARY KEY,
+        case_id INTEGER NOT NULL REFERENCES cases (id) ON DELETE CASCADE,
+        author TEXT NOT NULL,
+        text TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN
+            ('draft', 'waiting', 'returned', 'queued', 'sending', 'sent', 'failed', 'unknown', 'by hand')),
+        version INTEGER NOT NULL DEFAULT 0,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        decided_by TEXT,
+        decided_at TEXT,
+        remark TEXT,
+        sending_at TEXT,
+        sent_at TEXT,
+        remote_id TEXT,
+        url TEXT,
+        error TEXT,
+        survey TEXT CHECK (survey IN ('csat', 'ces'))
+    )""",
+    "CREATE INDEX replies_by_case ON replies (case_id, id)",
+    "CREATE INDEX replies_open ON replies (state, id) WHERE state IN ('waiting', 'queued', 'sending', 'unknown')",
+    """CREATE TABLE snippets (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        text TEXT NOT NULL,
+        brand TEXT,
+        updated_by TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    )""",
+    """CREATE TABLE desk_rules (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        position INTEGER NOT NULL,
+        enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+        conditions TEXT NOT NULL,
+        level INTEGER,
+        assignee TEXT,
+        tag TEXT,
+        ignore INTEGER NOT NULL DEFAULT 0 CHECK (ignore IN (0, 1))
+    )""",
+    """CREATE TABLE views (
+        id INTEGER PRIMARY KEY,
+        owner TEXT NOT NULL,
+        name TEXT NOT NULL,
+        query TEXT NOT NULL,
+        shared INTEGER NOT NULL DEFAULT 0 CHECK (shared IN (0, 1)),
+        UNIQUE (owner, name)
+    )""",
+    """CREATE TABLE surveys (
+        id INTEGER PRIMARY KEY,
+        reply_id INTEGER NOT NULL UNIQUE REFERENCES replies (id) ON DELETE CASCADE,
+        brand TEXT NOT NULL,
+        source TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('csat', 'ces')),
+        created_at TEXT NOT NULL,
+        answered_at TEXT,
+        score INTEGER,
+        comment TEXT NOT NULL DEFAULT ''
+    )""",
+    # What a post means to the model, as 16-bit floats: like posts lie near each other.
+    """CREATE TABLE embeddings (
+        match_id INTEGER NOT NULL REFERENCES matches (id) ON DELETE CASCADE,
+        model TEXT NOT NULL,
+        vector BLOB NOT NULL,
+        PRIMARY KEY (match_id, model)
+    ) WITHOUT ROWID""",
+    # 1 once the desk has looked at a match, as at all that were rated before there was one.
+    "ALTER TABLE matches ADD COLUMN triaged INTEGER NOT NULL DEFAULT 0 CHECK (triaged IN (0, 1))",
+    "UPDATE matches SET triaged = 1 WHERE state != 'pending'",
+    "CREATE INDEX matches_untriaged ON matches (id) WHERE triaged = 0 AND state != 'pending'",
+    # Which of a brand's accounts a post mentions or answers, as JSON; X lets an app answer no other posts.
+    "ALTER TABLE mentions ADD COLUMN addressed TEXT",
+    "CREATE INDEX mentions_answers ON mentions (source, in_reply_to) WHERE in_reply_to IS NOT NULL",
+    # Counts of hours and days by pillar, touchpoint and reply, as `buckets` has them by stage.
+    """CREATE TABLE facets (
+        span TEXT NOT NULL CHECK (span IN ('1h', '1d')),
+        start TEXT NOT NULL,
+        brand TEXT NOT NULL,
+        source TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        negative INTEGER NOT NULL,
+        neutral INTEGER NOT NULL,
+        positive INTEGER NOT NULL,
+        not_rated INTEGER NOT NULL,
+        PRIMARY KEY (span, brand, source, start, kind, name)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX facets_by_time ON facets (span, start)",
+    *(
+        f"""INSERT INTO facets SELECT '{span}', substr(created_at, 1, {digits}) || '{rest}' AS start, brand, source,
+            '{kind}', coalesce({kind}, 'none'), sum(sentiment IS 'negative'), sum(sentiment IS 'neutral'),
+            sum(sentiment IS 'positive'), sum(state = 'not_rated')
+        FROM matches WHERE state != 'pending' AND about = 1 GROUP BY start, brand, source, coalesce({kind}, 'none')"""
+        for span, digits, rest in (("1h", 13, ":00:00Z"), ("1d", 10, "T00:00:00Z"))
+        for kind in ("pillar", "touchpoint", "reply")
+    ),
+)

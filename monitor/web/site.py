@@ -1,0 +1,77 @@
+"""What every page shares: the configuration, the store, the clock, the templates, and who is asking."""
+
+import hashlib
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.templating import Jinja2Templates
+
+from db.desk import User
+from db.store import Store
+from monitor.config import Config
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+SEEN = ["GET", "HEAD"]
+
+Clock = Callable[[], datetime]
+
+
+def _version() -> str:
+    """Name what the static files are now, so that browsers may keep them for ever under this name."""
+    parts = b"".join(path.read_bytes() for path in sorted(STATIC.rglob("*")) if path.is_file())
+    return hashlib.sha256(parts).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Hand it to each part of the pages; `clock` is the only one that they read."""
+
+    config: Config
+    clock: Clock
+    templates: Jinja2Templates = field(default_factory=lambda: Jinja2Templates(directory=HERE / "templates"))
+    version: str = field(default_factory=_version)
+
+    def __post_init__(self) -> None:
+        self.templates.env.filters["shell"] = shlex.quote
+
+    def store(self) -> Store:
+        """Open the store, for the calling thread; use it in a `with`."""
+        return Store(self.config.database)
+
+    def page(self, request: Request, name: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+        """Fill a template that extends base.html.
+
+        Beside its own values it has `user`, `csrf` (of every form), `now`, `here` (the path), `version` and `to`, which
+        writes an address relative to this page, so that the pages work below any path of a proxy.
+        """
+        shared = {
+            "user": user_of(request),
+            "csrf": getattr(request.state, "csrf", ""),
+            "now": self.clock(),
+            "here": request.url.path,
+            "version": self.version,
+            "to": lambda address: relative(request, address),
+        }
+        return self.templates.TemplateResponse(request, name, {**shared, **values}, status_code=status)
+
+    def go(self, request: Request, address: str) -> RedirectResponse:
+        """Send a browser to a page of ours after a form was taken."""
+        return RedirectResponse(relative(request, address), 303)
+
+
+def user_of(request: Request) -> User | None:
+    """Return who is logged in."""
+    found: User | None = getattr(request.state, "user", None)
+    return found
+
+
+def relative(request: Request, address: str) -> str:
+    """Write an address of ours ("/desk?brand=Acme") relative to the one that was asked for."""
+    return "../" * (request.url.path.count("/") - 1) + address.removeprefix("/") or "./"
