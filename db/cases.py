@@ -4,9 +4,9 @@ from datetime import datetime
 
 from sqlite_utils import Database
 
+from db.desk import Case
 from db.filters import Filter
 from db.mentions import MATCH_COLUMNS, MATCH_TABLES, match_from_row
-from db.desk import Case
 from db.records import Match
 from db.times import from_text, to_text
 

@@ -84,7 +84,7 @@ class Config:
     model: ModelConfig
     alerts: AlertsConfig
     web: WebConfig
-    desk: DeskConfig = DeskConfig()
+    desk: DeskConfig
     monthly_budget: Decimal | None = None  # what all sources together may spend
     sensitivities: Mapping[str, Sensitivity] = field(default_factory=dict)  # of the brands
 
