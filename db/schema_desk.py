@@ -1,5 +1,14 @@
 """The tables of the desk, and counts by pillar, touchpoint and reply: the statements of a step of the schema."""
 
+# Counts everything anew, into an empty table.
+FACETS = tuple(
+    f"""INSERT INTO facets SELECT '{span}', substr(created_at, 1, {digits}) || '{rest}' AS start, brand, source,
+        '{kind}', coalesce({kind}, 'none'), sum(sentiment IS 'negative'), sum(sentiment IS 'neutral'),
+        sum(sentiment IS 'positive'), sum(state = 'not_rated')
+    FROM matches WHERE state != 'pending' AND about = 1 GROUP BY start, brand, source, coalesce({kind}, 'none')"""
+    for span, digits, rest in (("1h", 13, ":00:00Z"), ("1d", 10, "T00:00:00Z"))
+    for kind in ("pillar", "touchpoint", "reply")
+)
 DESK = (
     """CREATE TABLE users (
         id INTEGER PRIMARY KEY,
@@ -88,6 +97,7 @@ DESK = (
         decided_by TEXT,
         decided_at TEXT,
         remark TEXT,
+        not_before TEXT,
         sending_at TEXT,
         sent_at TEXT,
         remote_id TEXT,
@@ -96,6 +106,7 @@ DESK = (
         survey TEXT CHECK (survey IN ('csat', 'ces'))
     )""",
     "CREATE INDEX replies_by_case ON replies (case_id, id)",
+    "CREATE INDEX replies_by_remote ON replies (remote_id) WHERE remote_id IS NOT NULL",
     "CREATE INDEX replies_open ON replies (state, id) WHERE state IN ('waiting', 'queued', 'sending', 'unknown')",
     """CREATE TABLE snippets (
         id INTEGER PRIMARY KEY,
@@ -142,6 +153,13 @@ DESK = (
         vector BLOB NOT NULL,
         PRIMARY KEY (match_id, model)
     ) WITHOUT ROWID""",
+    # A vector tells of the words that it was made from, a comment is by who was answered: both go with the post's words.
+    """CREATE TRIGGER embeddings_go AFTER UPDATE OF text ON mentions WHEN NEW.text IS NOT OLD.text
+        BEGIN DELETE FROM embeddings WHERE match_id IN (SELECT id FROM matches WHERE mention_id = NEW.id); END""",
+    """CREATE TRIGGER comments_go AFTER UPDATE OF gone_at ON mentions WHEN NEW.gone_at IS NOT NULL
+        BEGIN UPDATE surveys SET comment = '' WHERE comment != '' AND reply_id IN (
+            SELECT r.id FROM matches k JOIN cases c ON c.match_id = k.id JOIN replies r ON r.case_id = c.id
+            WHERE k.mention_id = NEW.id); END""",
     # 1 once the desk has looked at a match, as at all that were rated before there was one.
     "ALTER TABLE matches ADD COLUMN triaged INTEGER NOT NULL DEFAULT 0 CHECK (triaged IN (0, 1))",
     "UPDATE matches SET triaged = 1 WHERE state != 'pending'",
@@ -164,12 +182,5 @@ DESK = (
         PRIMARY KEY (span, brand, source, start, kind, name)
     ) WITHOUT ROWID""",
     "CREATE INDEX facets_by_time ON facets (span, start)",
-    *(
-        f"""INSERT INTO facets SELECT '{span}', substr(created_at, 1, {digits}) || '{rest}' AS start, brand, source,
-            '{kind}', coalesce({kind}, 'none'), sum(sentiment IS 'negative'), sum(sentiment IS 'neutral'),
-            sum(sentiment IS 'positive'), sum(state = 'not_rated')
-        FROM matches WHERE state != 'pending' AND about = 1 GROUP BY start, brand, source, coalesce({kind}, 'none')"""
-        for span, digits, rest in (("1h", 13, ":00:00Z"), ("1d", 10, "T00:00:00Z"))
-        for kind in ("pillar", "touchpoint", "reply")
-    ),
+    *FACETS,
 )

@@ -135,6 +135,33 @@ def test_check_names_a_query_that_a_platform_cannot_express(folder: Path) -> Non
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ("alerts = false", "alerts = false, and it has no digest"),
+        ('escalate_after = "30m"', "it escalates what others were told, and no channel is told at once"),
+        ('rules = ["silence"]\n[alerts]\nrules = ["volume spike"]', "its rules (silence) [alerts] watches for none"),
+        ("[alerts]\nrules = []", "[alerts] rules is empty, and it has no digest"),
+    ],
+)
+def test_check_names_a_channel_that_is_never_told_anything(folder: Path, settings: str, why: str) -> None:
+    configure(folder, f'[[channels]]\nkind = "console"\nname = "here"\n{settings}')
+    result = sentimon("check")
+    assert result.exit_code == 1
+    assert "WRONG channel here (console): is never told " in result.stdout
+    assert why in result.stdout
+
+
+def test_check_says_what_a_channel_is_told(folder: Path) -> None:
+    at_once = '[[channels]]\nkind = "console"\nname = "here"\nrules = ["silence"]\nseverity = "high"'
+    late = '[[channels]]\nkind = "console"\nname = "boss"\nescalate_after = "30m"\nalerts = true\ndigest = "weekly"'
+    configure(folder, at_once, late)
+    lines = said(sentimon("check")).splitlines()
+    assert "      told of: silence; from high on" in lines
+    assert "      only what nobody has taken for 30m after others were told" in lines
+    assert "      digest: weekly" in lines
+
+
 def test_plugins_lists_the_kinds() -> None:
     listed = said(sentimon("plugins")).splitlines()
     assert {"file", "reddit", "x"} <= set(listed[0].removeprefix("sources: ").split(", "))

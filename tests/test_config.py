@@ -199,7 +199,10 @@ def test_an_interval_is_a_number_and_a_unit(text: str, seconds: int) -> None:
         ("brands = [", "is not TOML: Invalid value (at end of document)"),
         ("database = 'a'\nbrands == 1", "is not TOML: Invalid value (at line 2, column 9)"),
         ("alert = 1", "alert: unknown key; did you mean alerts?"),
-        ("zzz = 1", "zzz: unknown key; known: alerts, brands, channels, database, desk, model, monthly_budget, sources, web"),
+        (
+            "zzz = 1",
+            "zzz: unknown key; known: alerts, brands, channels, database, desk, model, monthly_budget, sources, web",
+        ),
         ("", "brands: at least one [[brands]] is needed"),
         ("database = 5\n" + BRAND, 'database: should be a text in quotes, such as "sentimon.db", not a number'),
         ("[brands]\nname = 'acme'", "brands: should be written [[brands]], once for each"),

@@ -77,8 +77,8 @@ def with_filter(command: F) -> F:
         ),
         click.option("--source", "sources", multiple=True, type=Words(), help="Only this source."),
         click.option("--brand", "brands", multiple=True, type=Words(), help="Only this brand."),
-        click.option("--until", type=Moment(), help="Only posts before this time."),
-        click.option("--since", type=Moment(), help="Only posts from this time on: 2026-11-21, 24h, 7d, …"),
+        click.option("--until", type=Moment(), help="Only before this time."),
+        click.option("--since", type=Moment(), help="Only from this time on: 2026-11-21, 24h, 7d, …"),
     ):
         command = option(command)
     return command

@@ -63,7 +63,8 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
                 channel.channel_kind.build(channel.options)
             except InputError as error:
                 problem = str(error)
-        report(f"channel {channel.name} ({channel.kind})", [], problem)
+        lines, never = _told(channel, settings)
+        report(f"channel {channel.name} ({channel.kind})", lines, problem or never)
     try:
         report(f"model {app.classifier.name}", [f"configured as {settings.model.name}"])
     except SentimonError as error:
@@ -80,6 +81,30 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
         click.echo("      no channels: alerts are listed by `sentimon alerts`, nobody is told")
     if wrong:
         ctx.exit(1)
+
+
+def _told(channel: config.ChannelConfig, settings: config.Config) -> tuple[list[str], str | None]:
+    """Say what a channel is told of, and why nothing where that is so."""
+    policy, watched = channel.policy, settings.alerts.rules
+    rules = [rule for rule in watched if policy.alerts and (not policy.rules or rule in policy.rules)]
+    at_once = [other for other in settings.channels if other.policy.alerts and not other.policy.escalate_after]
+    lines = [f"told of: {', '.join(rules)}; from {policy.severity} on"] if rules else []
+    if rules and policy.escalate_after:
+        lines.append(f"only what nobody has taken for {_span(policy.escalate_after)} after others were told")
+    if channel.digest:
+        lines.append(f"digest: {channel.digest.every}")
+    problem = None
+    if not policy.alerts and not channel.digest:
+        problem = "is never told anything: alerts = false, and it has no digest"
+    elif policy.alerts and not rules and not channel.digest:
+        problem = (
+            f"is never told anything: of its rules ({', '.join(policy.rules)}) [alerts] watches for none"
+            if watched
+            else "is never told anything: [alerts] rules is empty, and it has no digest"
+        )
+    elif rules and policy.escalate_after and not at_once:
+        problem = "is never told of an alert: it escalates what others were told, and no channel is told at once"
+    return lines, problem
 
 
 def _span(span: timedelta) -> str:

@@ -1,0 +1,179 @@
+"""A store of many posts over 90 days, written straight into its tables: what `make bench-web` is measured on."""
+
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from db.desk import LEVELS
+from db.labels import PILLARS, SENTIMENTS, STAGES, TOUCHPOINTS
+from db.schema_desk import FACETS
+from db.store import Store
+from db.times import to_text
+
+DAYS = 90
+END = datetime(2026, 11, 20, 12, tzinfo=UTC)
+BRANDS = ("Acme", "Borealis", "Cumulus", "Rival")  # the last is a competitor
+SOURCES = ("x", "reddit", "bluesky", "mastodon", "news")
+AUTHORED = Path(__file__).parent.parent / "models" / "authored" / "posts.jsonl"
+MODEL = "bundled-3"
+CHUNK = 20_000
+CASES = 50  # posts for one that waits for an answer, or has had one
+ALERTS = 120
+
+
+def make(path: Path, posts: int, seed: int = 1) -> None:
+    """Write so many posts, each naming one brand and rated, with their counts, cases, replies and alerts."""
+    with Store(path) as store, store.transaction():
+        db = store._db
+        numbers = iter(range(1, posts + 1))
+        dice = random.Random(seed)
+        while chunk := list(itertools.islice(numbers, CHUNK)):
+            _write(db, list(_rows(chunk, posts, dice)))
+        _count(db)
+        _cases(db, posts, dice)
+        _alerts(db, dice)
+        _coverage(db)
+        db.execute("ANALYZE")
+
+
+def _rows(numbers: list[int], posts: int, dice: random.Random) -> Iterator[tuple[object, ...]]:
+    texts = [json.loads(line)["text"] for line in AUTHORED.read_text(encoding="utf-8").splitlines()]
+    span = timedelta(days=DAYS)
+    for number in numbers:
+        at = END - span + span * (number / (posts + 1))
+        brand, source = dice.choices(BRANDS, (5, 3, 1, 4))[0], dice.choices(SOURCES, (8, 4, 3, 2, 1))[0]
+        sentiment = dice.choices(SENTIMENTS, (25, 45, 30))[0]
+        yield (
+            number,
+            source,
+            f"{source}-{number}",
+            f"author{dice.randrange(max(posts // 5, 1))}",
+            f"{brand} {number}: {dice.choice(texts)}",
+            to_text(at),
+            int(dice.paretovariate(0.6) * 40) % 3_000_000,
+            brand,
+            sentiment,
+            dice.choices(STAGES, (4, 5, 4, 12, 10, 25, 3, 7, 30))[0],
+            dice.choice(PILLARS),
+            dice.choice(TOUCHPOINTS),
+            dice.choices(("no", "yes"), (85, 15))[0],
+            {"negative": 0.9, "neutral": 0.2, "positive": 0.03}[sentiment],
+        )
+
+
+def _write(db: Database, rows: list[tuple[object, ...]]) -> None:
+    db.conn.executemany(
+        """INSERT INTO mentions (id, source, source_id, author, text, created_at, collected_at, followers, grouped,
+            checked_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 1, ?6)""",
+        [row[:7] for row in rows],
+    )
+    db.conn.executemany(
+        f"""INSERT INTO matches (id, mention_id, source, created_at, brand, sentiment, stage, pillar, touchpoint, reply,
+            negative, state, model, triaged)
+        VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'rated', '{MODEL}', 1)""",
+        [(row[0], row[1], row[5], *row[7:]) for row in rows],
+    )
+    db.conn.executemany(
+        f"""INSERT INTO scores (match_id, model, rated, language, sentiment, negative, stage, reply, pillar, touchpoint,
+            probabilities, scored_at)
+        VALUES (?, '{MODEL}', 1, 'en', ?, ?, ?, ?, ?, ?, ?, ?)""",
+        [
+            (row[0], row[8], row[13], row[9], row[12], row[10], row[11], _probabilities(str(row[8])), row[5])
+            for row in rows
+        ],
+    )
+
+
+def _probabilities(sentiment: str) -> str:
+    return json.dumps({"sentiment": {label: 0.8 if label == sentiment else 0.1 for label in SENTIMENTS}})
+
+
+def _count(db: Database) -> None:
+    """Count as the product does, for all cells at once."""
+    starts = {
+        "5m": "substr(created_at, 1, 14) || printf('%02d', substr(created_at, 15, 2) / 5 * 5) || ':00Z'",
+        "1h": "substr(created_at, 1, 13) || ':00:00Z'",
+        "1d": "substr(created_at, 1, 10) || 'T00:00:00Z'",
+    }
+    for span, start in starts.items():
+        db.execute(
+            f"""INSERT INTO buckets (span, start, brand, source, stage, negative, neutral, positive, not_rated)
+            SELECT '{span}', {start} AS bucket, brand, source, stage, sum(sentiment = 'negative'),
+                sum(sentiment = 'neutral'), sum(sentiment = 'positive'), 0
+            FROM matches GROUP BY bucket, brand, source, stage"""
+        )
+    for statement in FACETS:
+        db.execute(statement)
+
+
+def _cases(db: Database, posts: int, dice: random.Random) -> None:
+    for number in range(CASES, posts + 1, CASES):
+        posted = END - timedelta(days=DAYS) + timedelta(days=DAYS) * (number / (posts + 1))
+        opened = posted + timedelta(minutes=dice.randrange(1, 20))
+        state = dice.choices(("new", "claimed", "replied", "dismissed"), (1, 1, 30, 20))[0]
+        closed = opened + timedelta(minutes=dice.randrange(5, 600)) if state in ("replied", "dismissed") else None
+        at = to_text(closed) if closed else None
+        case = db.execute(
+            """INSERT INTO cases (match_id, reason, state, priority, created_at, level, due, closed_at, replied_at,
+                triaged_at, assignee)
+            VALUES (?, 'asks for an answer', ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                number,
+                state,
+                dice.random(),
+                to_text(opened),
+                dice.randrange(len(LEVELS)),
+                to_text(opened + timedelta(hours=8)),
+                at,
+                at if state == "replied" else None,
+                at,
+                None if state == "new" else f"agent{dice.randrange(8)}",
+            ),
+        ).lastrowid
+        db.execute("INSERT INTO events (case_id, at, what) VALUES (?, ?, 'opened')", (case, to_text(opened)))
+        if state == "replied":
+            db.execute(
+                """INSERT INTO replies (case_id, author, text, state, created_at, updated_at, sent_at)
+                VALUES (?, 'agent1', 'Sorry to hear that. Tell us your order and we look at it.', 'sent', ?, ?, ?)""",
+                (case, at, at, at),
+            )
+
+
+def _alerts(db: Database, dice: random.Random) -> None:
+    for number in range(ALERTS):
+        starts = END - timedelta(days=DAYS * number / ALERTS, hours=3)
+        alert = db.execute(
+            """INSERT INTO alerts (brand, rule, starts, last_seen, ends, severity, observed, expected, factor,
+                probability, window_minutes, mentions, share, usual_share, summary, in_common, found_at)
+            VALUES (?, 'negative spike', ?, ?, ?, 'high', 46, 4.2, 11, 1e-9, 60, 90, 0.5, 0.2, ?, '["refund"]', ?)""",
+            (
+                dice.choice(BRANDS),
+                to_text(starts),
+                to_text(starts + timedelta(hours=2)),
+                to_text(starts + timedelta(hours=2)),
+                "46 negative posts in an hour",
+                to_text(starts),
+            ),
+        ).lastrowid
+        db.execute(
+            "INSERT INTO alert_posts SELECT ?, id FROM matches WHERE created_at >= ? AND sentiment = 'negative' LIMIT 46",
+            (alert, to_text(starts)),
+        )
+
+
+def _coverage(db: Database) -> None:
+    for source in SOURCES:
+        db.execute("INSERT INTO sources (name, kind, last_run_at) VALUES (?, 'feed', ?)", (source, to_text(END)))
+        db.conn.executemany(
+            "INSERT INTO coverage_hours (source, stream, hour, state) VALUES (?, 'all', ?, ?)",
+            [
+                (source, to_text(END - timedelta(hours=hour)), "missing" if hour % 250 == 7 else "complete")
+                for hour in range(DAYS * 24)
+            ],
+        )

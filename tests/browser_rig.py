@@ -1,0 +1,134 @@
+"""What the tests in a browser share: Debian's chromium, a server over the demo's database, people who are logged in.
+
+They skip, saying so, where there is no chromium; `.ci/run` installs it.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from db.desk import User
+from db.store import Store
+from jobs.schedule import run_all
+from monitor import config, plugins
+from monitor.cli.demo import _prepare
+from monitor.web.server import Server
+from tests.support import NOW
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PASSWORD = "a long enough password"
+WIDE, PHONE = (1440, 900), (390, 844)
+SECONDS = 20_000  # milliseconds that a busy machine may take to show what was asked for
+
+expect.set_options(timeout=SECONDS)
+
+
+@dataclass
+class World:
+    """A server over a database of its own, and the browser that looks at it."""
+
+    folder: Path
+    url: str
+    browser: Browser
+    contexts: list[BrowserContext] = field(default_factory=list)
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "demo.db"
+
+    def store(self) -> Store:
+        return Store(self.database)
+
+    def person(self, name: str, role: str, brands: tuple[str, ...] | None = None) -> User:
+        """Make a user who can log in with PASSWORD."""
+        from monitor.web.passwords import hashed
+
+        with self.store() as store, store.transaction():
+            return store.users.add(name, role, NOW, password=hashed(PASSWORD), brands=brands)
+
+    def page(self, size: tuple[int, int] = WIDE, dark: bool = False, scripts: bool = True, **more: Any) -> Page:
+        """Open a window of a browser that nobody has used before; what it complains of fails the test."""
+        context = self.browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+            reduced_motion="reduce",
+            **more,
+        )
+        context.set_default_timeout(SECONDS)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: pytest.fail(f"the page has an error: {error}"))
+        page.on("console", _complain)
+        return page
+
+    def logged_in(self, name: str, **window: Any) -> Page:
+        """Open a window and log in through the form."""
+        page = self.page(**window)
+        page.goto(f"{self.url}/login")
+        page.get_by_label("Name").fill(name)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+        return page
+
+
+def _complain(message: Any) -> None:
+    if message.type == "error" and "Content Security Policy" in message.text:
+        pytest.fail(f"the content policy was broken: {message.text}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the demo has run once, with the bundled model, up to NOW."""
+    folder = tmp_path_factory.mktemp("demo")
+    app = _prepare(folder, NOW)
+    for run in run_all(app.jobs(), app.config.database, lambda: NOW):
+        assert run.error is None, run
+    with app.store() as store:
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return folder
+
+
+@contextmanager
+def serving(folder: Path, clock: Any = lambda: NOW) -> Iterator[Server]:
+    """Serve a folder's pages on a free port."""
+    settings = config.load(folder / "sentimon.toml", plugins.load())
+    server = Server(settings, clock)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def world(demo: Path, chromium: Browser, tmp_path: Path) -> Iterator[World]:
+    folder = tmp_path / "demo"
+    shutil.copytree(demo, folder)
+    text = (folder / "sentimon.toml").read_text(encoding="utf-8")
+    (folder / "sentimon.toml").write_text(f"{text}\n[web]\nport = 0\n", encoding="utf-8")
+    with serving(folder) as server:
+        made = World(folder, server.url, chromium)
+        yield made
+        for context in made.contexts:
+            context.close()
+
+
+__all__ = ["PASSWORD", "PHONE", "WIDE", "World", "chromium", "demo", "expect", "serving", "world"]
