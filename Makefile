@@ -10,7 +10,7 @@ REAL := $(VENV)/.real
 AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey bench-spikes bench-nab bench-watch soak card clean
+.PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey bench-spikes bench-nab bench-watch bench-web soak card clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ bench-nab: $(DEVELOP) ## Score volume spikes on NAB's labelled tweet counts, bes
 bench-watch: $(DEVELOP) ## Measure how long a tick of detection takes, and how it grows (ARGS="--brands 1000")
 	$(BIN)/python -m benchmarks.watch $(ARGS)
 	$(BIN)/python -m benchmarks.watch_job
+
+bench-web: $(DEVELOP) ## Measure how fast the pages are at 20 requests a second (ARGS="--posts 100000 --seconds 30")
+	$(BIN)/python -m benchmarks.web $(ARGS)
 
 soak: $(DEVELOP) ## Run 200 simulated hours against counterfeit platforms with every fault (ARGS="--hours 48 --seed 2")
 	$(BIN)/python -m benchmarks.soak $(ARGS)

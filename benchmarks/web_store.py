@@ -4,7 +4,7 @@ import itertools
 import json
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -16,7 +16,6 @@ from db.store import Store
 from db.times import to_text
 
 DAYS = 90
-END = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BRANDS = ("Acme", "Borealis", "Cumulus", "Rival")  # the last is a competitor
 SOURCES = ("x", "reddit", "bluesky", "mastodon", "news")
 AUTHORED = Path(__file__).parent.parent / "models" / "authored" / "posts.jsonl"
@@ -26,26 +25,26 @@ CASES = 50  # posts for one that waits for an answer, or has had one
 ALERTS = 120
 
 
-def make(path: Path, posts: int, seed: int = 1) -> None:
-    """Write so many posts, each naming one brand and rated, with their counts, cases, replies and alerts."""
+def make(path: Path, posts: int, end: datetime, seed: int = 1) -> None:
+    """Write so many posts of the days before `end`, each naming one brand and rated, with counts, cases and alerts."""
     with Store(path) as store, store.transaction():
         db = store._db
         numbers = iter(range(1, posts + 1))
         dice = random.Random(seed)
         while chunk := list(itertools.islice(numbers, CHUNK)):
-            _write(db, list(_rows(chunk, posts, dice)))
+            _write(db, list(_rows(chunk, posts, end, dice)))
         _count(db)
-        _cases(db, posts, dice)
-        _alerts(db, dice)
-        _coverage(db)
+        _cases(db, posts, end, dice)
+        _alerts(db, end, dice)
+        _coverage(db, end)
         db.execute("ANALYZE")
 
 
-def _rows(numbers: list[int], posts: int, dice: random.Random) -> Iterator[tuple[object, ...]]:
+def _rows(numbers: list[int], posts: int, end: datetime, dice: random.Random) -> Iterator[tuple[object, ...]]:
     texts = [json.loads(line)["text"] for line in AUTHORED.read_text(encoding="utf-8").splitlines()]
     span = timedelta(days=DAYS)
     for number in numbers:
-        at = END - span + span * (number / (posts + 1))
+        at = end - span + span * (number / (posts + 1))
         brand, source = dice.choices(BRANDS, (5, 3, 1, 4))[0], dice.choices(SOURCES, (8, 4, 3, 2, 1))[0]
         sentiment = dice.choices(SENTIMENTS, (25, 45, 30))[0]
         yield (
@@ -112,9 +111,9 @@ def _count(db: Database) -> None:
         db.execute(statement)
 
 
-def _cases(db: Database, posts: int, dice: random.Random) -> None:
+def _cases(db: Database, posts: int, end: datetime, dice: random.Random) -> None:
     for number in range(CASES, posts + 1, CASES):
-        posted = END - timedelta(days=DAYS) + timedelta(days=DAYS) * (number / (posts + 1))
+        posted = end - timedelta(days=DAYS) + timedelta(days=DAYS) * (number / (posts + 1))
         opened = posted + timedelta(minutes=dice.randrange(1, 20))
         state = dice.choices(("new", "claimed", "replied", "dismissed"), (1, 1, 30, 20))[0]
         closed = opened + timedelta(minutes=dice.randrange(5, 600)) if state in ("replied", "dismissed") else None
@@ -145,9 +144,9 @@ def _cases(db: Database, posts: int, dice: random.Random) -> None:
             )
 
 
-def _alerts(db: Database, dice: random.Random) -> None:
+def _alerts(db: Database, end: datetime, dice: random.Random) -> None:
     for number in range(ALERTS):
-        starts = END - timedelta(days=DAYS * number / ALERTS, hours=3)
+        starts = end - timedelta(days=DAYS * number / ALERTS, hours=3)
         alert = db.execute(
             """INSERT INTO alerts (brand, rule, starts, last_seen, ends, severity, observed, expected, factor,
                 probability, window_minutes, mentions, share, usual_share, summary, in_common, found_at)
@@ -162,18 +161,19 @@ def _alerts(db: Database, dice: random.Random) -> None:
             ),
         ).lastrowid
         db.execute(
-            "INSERT INTO alert_posts SELECT ?, id FROM matches WHERE created_at >= ? AND sentiment = 'negative' LIMIT 46",
+            """INSERT INTO alert_posts
+            SELECT ?, id FROM matches WHERE created_at >= ? AND sentiment = 'negative' LIMIT 46""",
             (alert, to_text(starts)),
         )
 
 
-def _coverage(db: Database) -> None:
+def _coverage(db: Database, end: datetime) -> None:
     for source in SOURCES:
-        db.execute("INSERT INTO sources (name, kind, last_run_at) VALUES (?, 'feed', ?)", (source, to_text(END)))
+        db.execute("INSERT INTO sources (name, kind, last_run_at) VALUES (?, 'feed', ?)", (source, to_text(end)))
         db.conn.executemany(
             "INSERT INTO coverage_hours (source, stream, hour, state) VALUES (?, 'all', ?, ?)",
             [
-                (source, to_text(END - timedelta(hours=hour)), "missing" if hour % 250 == 7 else "complete")
+                (source, to_text(end - timedelta(hours=hour)), "missing" if hour % 250 == 7 else "complete")
                 for hour in range(DAYS * 24)
             ],
         )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,16 @@ _NOT_FOUND_OUT = (
     "found_at",
 )  # what becomes of an alert while others look at its counts
 _FOUND_OUT = [column for column in _COLUMNS if column not in _NOT_FOUND_OUT]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which alerts a list is about; empty means all. `parts` are those that are part of another."""
+
+    brands: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    severities: tuple[str, ...] = ()
+    parts: bool = False
 
 
 class Alerts:
@@ -61,6 +71,18 @@ class Alerts:
             values.append(to_text(chosen.until))
         sql = f"SELECT * FROM alerts WHERE {' AND '.join(clauses)} ORDER BY starts DESC, id DESC LIMIT ?"
         return [_alert(row) for row in self._db.query(sql, [*values, -1 if limit is None else limit])]
+
+    def listed(self, chosen: Chosen, going_on: bool, limit: int, offset: int = 0) -> list[Alert]:
+        """Return alerts that go on, or that are over, newest first."""
+        clauses, values = [f"ends IS {'' if going_on else 'NOT '}NULL"], list[object]()
+        for column, wanted in (("brand", chosen.brands), ("rule", chosen.rules), ("severity", chosen.severities)):
+            if wanted:
+                clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+                values.extend(wanted)
+        if not chosen.parts:
+            clauses.append("coalesce(held, '') NOT LIKE 'inhibited:%'")  # as jobs/hold.py says of them
+        sql = f"SELECT * FROM alerts WHERE {' AND '.join(clauses)} ORDER BY starts DESC, id DESC LIMIT ? OFFSET ?"
+        return [_alert(row) for row in self._db.query(sql, [*values, limit, offset])]
 
     def get(self, alert_id: int) -> Alert | None:
         """Return one alert."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
+from db.facets import recount_facets
 from db.times import FIVE_MINUTES, floor, from_text, to_text
 from db.voices import recount_voices
 
@@ -61,6 +62,7 @@ def recount(db: Database, cells: Collection[Cell]) -> None:
             GROUP BY stage""",
             coarse,
         )
+        recount_facets(db, span, coarse)
 
 
 def mark_unwatched(db: Database, cells: Collection[Cell]) -> None:

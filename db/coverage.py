@@ -103,6 +103,45 @@ def hours(db: Database, source: str, since: datetime, until: datetime, now: date
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a span was read: how many hours wholly, by day or hour ("2026-03-01", "2026-03-01T15:00:00Z"), and each
+    of the others."""
+
+    complete: Mapping[str, int]
+    short: Sequence[Hour]
+
+
+def extent(db: Database, source: str, since: datetime, until: datetime, now: datetime, by_hour: bool) -> Extent:
+    """Tell what `hours` tells, without going through the hours that were read wholly one by one."""
+    # What depends on the time of asking begins with the hour up to which a stream was read last.
+    ends = [floor(last.until, HOUR) for last in _streams(db, source).values() if not last.ended]
+    late = max(min([*ends, until]), floor(since, HOUR))
+    span = (source, to_text(floor(since, HOUR)), to_text(late))
+    whole = """SELECT hour FROM coverage_hours WHERE source = ? AND hour >= ? AND hour < ?
+        GROUP BY hour HAVING min(state = 'complete')"""
+    day = "hour" if by_hour else "substr(hour, 1, 10)"
+    complete = dict(db.execute(f"SELECT {day}, count(*) FROM ({whole}) GROUP BY 1", span).fetchall())
+    rows = db.execute(
+        """SELECT hour, state, cause, reason FROM coverage_hours WHERE source = ?1 AND hour IN
+            (SELECT hour FROM coverage_hours WHERE source = ?1 AND hour >= ?2 AND hour < ?3 AND state != 'complete')
+        ORDER BY hour, stream""",
+        span,
+    ).fetchall()
+    found: dict[str, list[Hour]] = {}
+    for start, *rest in rows:
+        found.setdefault(start, []).append(Hour(source, from_text(start), *rest))
+    short = [_together(streams) for streams in found.values()]
+    for hour in hours(db, source, late, until, now):
+        if hour.state == COMPLETE:
+            start = to_text(hour.start)
+            name = start if by_hour else start[:10]
+            complete[name] = complete.get(name, 0) + 1
+        else:
+            short.append(hour)
+    return Extent(complete, short)
+
+
+@dataclass(frozen=True, slots=True)
 class _Last:
     """Up to when a stream was tried to be read, why no further, and whether the source reads it no more."""
 

@@ -52,13 +52,16 @@ def open_database(path: Path) -> Database:
 
 
 @contextmanager
-def write_lock(db: Database) -> Iterator[None]:
+def write_lock(db: Database, durable: bool = False) -> Iterator[None]:
     """Run a transaction that holds the write lock from its first instruction.
 
     A plain BEGIN takes the lock at the first write: two that have read before then fail at once, however long they
-    would wait. Raises DatabaseError when the disk is full, or another writer never lets go.
+    would wait. Raises DatabaseError when the disk is full, or another writer never lets go. What was stored survives
+    the end of the process; the failure of the power only where it is to be `durable`.
     """
     try:
+        if durable:
+            db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -72,6 +75,9 @@ def write_lock(db: Database) -> Iterator[None]:
         raise DatabaseError(
             f"the database cannot be written ({error}); check the disk and what else uses the file"
         ) from error
+    finally:
+        if durable:
+            db.execute("PRAGMA synchronous = NORMAL")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

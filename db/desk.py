@@ -149,6 +149,7 @@ class Reply:
     url: str | None = None
     error: str | None = None
     survey: str | None = None  # one of SURVEYS, where a link to it is offered
+    not_before: datetime | None = None  # until when the platform, or the budget, lets it wait
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,16 @@ SentimonError
     BudgetSpent         the monthly budget is used up: the source waits for the next month
     SourceUnavailable   tried in vain; the next run tries again
   DeliveryFailed        a notification could not be handed over
+  ReplyRefused          a reply was certainly not sent, and will not be unless somebody acts
+  Stale                 somebody has changed the case meanwhile, or holds it
+  NotAllowed            the role of who asks does not suffice
 """
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from db.desk import Case
 
 
 class SentimonError(Exception):
@@ -75,3 +82,19 @@ class DeliveryFailed(SentimonError):
         super().__init__(message)
         self.permanent = permanent
         self.wait = wait
+
+
+class ReplyRefused(SentimonError):
+    """A reply was certainly not sent, and will not be unless somebody acts: edits it, or mends the settings."""
+
+
+class Stale(SentimonError):
+    """Somebody has changed a case meanwhile, or holds it. `current` is the case as it is, None where it is gone."""
+
+    def __init__(self, message: str, current: "Case | None") -> None:
+        super().__init__(message)
+        self.current = current
+
+
+class NotAllowed(SentimonError):
+    """Whoever asks may not do this: their role does not suffice, or the brand is not theirs."""

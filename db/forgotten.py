@@ -16,6 +16,7 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from db.database import write_lock
+from db.emptied import empty_cases
 from db.errors import DatabaseError
 from db.keys import Keys
 from db.times import to_text
@@ -25,13 +26,19 @@ FEW = 500  # posts in one statement
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was removed of a person: the hash that stands for them from now on, posts, and older versions of these."""
+    """What was removed of a person: the hash that stands for them from now on, posts, and older versions of these.
+
+    Of the desk's cases of these posts: how many there were, and the notes and replies in them that lost their words.
+    """
 
     source: str
     author_hash: str
     at: datetime
     posts: int
     versions: int
+    cases: int = 0
+    notes: int = 0
+    replies: int = 0
 
 
 class Forgotten:
@@ -56,6 +63,7 @@ class Forgotten:
     def erase(self, ids: Sequence[int], at: datetime, reason: str) -> int:
         """Drop text, author and address of posts, and their older versions; return how many had any.
 
+        The words of notes and replies in their cases go too.
         `ids` are the posts' own (mentions.id). They stay counted. Runs in the caller's transaction.
         """
         self._db.execute("PRAGMA secure_delete = ON")
@@ -65,11 +73,12 @@ class Forgotten:
             marks = ", ".join("?" * len(some))
             erased += self._db.execute(
                 f"""UPDATE mentions SET text = '', author = NULL, url = NULL, in_reply_to = NULL, followers = NULL,
-                    gone_at = ?, gone_reason = ? WHERE id IN ({marks}) AND gone_at IS NULL""",
+                    addressed = NULL, gone_at = ?, gone_reason = ? WHERE id IN ({marks}) AND gone_at IS NULL""",
                 [to_text(at), reason, *some],
             ).rowcount
             self._db.execute(f"DELETE FROM versions WHERE mention_id IN ({marks})", some)
             self._db.execute(f"DELETE FROM shingles WHERE mention_id IN ({marks})", some)
+            empty_cases(self._db, some, at, reason)
         return erased
 
     def posts_by(self, author: str) -> Mapping[str, int]:
@@ -124,6 +133,8 @@ class Forgotten:
         versions = int(self._db.execute(marks).fetchone()[0])
         for column in ("repost_of", "in_reply_to"):
             self._db.execute(f"UPDATE mentions SET {column} = NULL WHERE source = ? AND {column} IN {named}", (source,))
+        self._db.execute("PRAGMA secure_delete = ON")
+        emptied = empty_cases(self._db, ids, at, "forgotten")
         posts = self.erase(ids, at, "forgotten")
         self._db.execute(
             "UPDATE mentions SET source_id = 'forgotten-' || id WHERE id IN (SELECT value FROM json_each(?))",
@@ -136,7 +147,7 @@ class Forgotten:
             (source, self._hash(author), to_text(at), posts),
         )
         self._any = True
-        return Receipt(source, self._hash(author), at, posts, versions)
+        return Receipt(source, self._hash(author), at, posts, versions, emptied.cases, emptied.notes, emptied.replies)
 
     def scrub(self) -> bool:
         """Write the file anew, so that nothing that was erased is left in its bytes; False where that cannot be now.

@@ -1,5 +1,6 @@
 """Posts and the brands that they name: stored once, searched, exported."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,7 +54,7 @@ class Mentions:
             new = self._insert(mention)
             row = next(
                 self._db.query(
-                    """SELECT id, created_at, collected_at, text, gone_at, followers, likes, reposts, replies
+                    """SELECT id, created_at, collected_at, text, gone_at, followers, likes, reposts, replies, addressed
                     FROM mentions WHERE source = ? AND source_id = ?""",
                     [mention.source, mention.source_id],
                 )
@@ -185,8 +186,8 @@ class Mentions:
     def _insert(self, mention: Mention) -> bool:
         cursor = self._db.execute(
             """INSERT INTO mentions (source, source_id, author, text, url, created_at, collected_at, language,
-                in_reply_to, followers, likes, reposts, replies, repost_of)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, source_id) DO NOTHING""",
+                in_reply_to, followers, likes, reposts, replies, repost_of, addressed)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, source_id) DO NOTHING""",
             (
                 mention.source,
                 mention.source_id,
@@ -202,6 +203,7 @@ class Mentions:
                 mention.reach.reposts,
                 mention.reach.replies,
                 mention.repost_of,
+                _addressed_to_json(mention.addressed),
             ),
         )
         return cursor.rowcount == 1
@@ -209,6 +211,10 @@ class Mentions:
     def _update(self, mention: Mention, row: Mapping[str, Any], hides: Callable[[Mention, str], bool]) -> set[Cell]:
         """Bring a known post up to date, unless what is known is as new; return where posts are to be judged anew."""
         read = to_text(mention.collected_at)
+        told = _addressed_from_json(row["addressed"])
+        if set(mention.addressed) - set(told):  # a search does not tell what a list of mentions does
+            both = _addressed_to_json([*told, *mention.addressed])
+            self._db.execute("UPDATE mentions SET addressed = ? WHERE id = ?", (both, row["id"]))
         if read < row["collected_at"]:  # in the same second, what comes later is newer
             return set()
         reach = (mention.reach.followers, mention.reach.likes, mention.reach.reposts, mention.reach.replies)
@@ -305,4 +311,13 @@ def mention_from_row(row: Mapping[str, Any]) -> Mention:
         repost_of=row["repost_of"],
         gone_at=from_text_or_none(row["gone_at"]),
         gone_reason=row["gone_reason"],
+        addressed=_addressed_from_json(row["addressed"]),
     )
+
+
+def _addressed_to_json(accounts: Sequence[str]) -> str | None:
+    return json.dumps(list(dict.fromkeys(accounts))) if accounts else None
+
+
+def _addressed_from_json(text: str | None) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text else ()

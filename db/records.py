@@ -52,7 +52,7 @@ class Mention:
     repost_of: str | None = None  # the platform's id of the post that this one passes on
     gone_at: datetime | None = None  # since when text and author are no longer kept, and why: one of GONE
     gone_reason: str | None = None
-    # Accounts that it mentions or answers, named as in a brand's `accounts`; told by who reads them, and not stored.
+    # Accounts that it mentions or answers, named as in a brand's `accounts`, as far as who reads them is told.
     addressed: Sequence[str] = ()
 
     @property

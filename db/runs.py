@@ -38,6 +38,12 @@ class Runs:
         sql = "SELECT min(started_at) FROM job_runs WHERE job = ? AND source IS NULL AND started_at >= ?"
         return from_text_or_none(self._db.execute(sql, (job, to_text(since))).fetchone()[0])
 
+    def failed(self, job: str, source: str | None) -> bool:
+        """Say whether the last run that is known of a job ended in an error."""
+        sql = "SELECT error FROM job_runs WHERE job = ? AND source IS ? ORDER BY id DESC LIMIT 1"
+        row = self._db.execute(sql, (job, source)).fetchone()
+        return row is not None and row[0] is not None
+
     def latest(self) -> list[JobRun]:
         """Return the latest run of every job and source."""
         rows = self._db.query(

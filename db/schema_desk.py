@@ -59,9 +59,25 @@ DESK = (
     ),
     "ALTER TABLE cases ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0 CHECK (escalated IN (0, 1))",
     "ALTER TABLE cases ADD COLUMN rule_id INTEGER",
-    "CREATE INDEX cases_open ON cases (level, due) WHERE closed_at IS NULL",
+    # Its brand, and whether it is about it, as the match says: the queue is asked by these, and read in the order of
+    # one index, however many cases are open.
+    "ALTER TABLE cases ADD COLUMN brand TEXT",
+    "ALTER TABLE cases ADD COLUMN about INTEGER NOT NULL DEFAULT 1",
+    "UPDATE cases SET (brand, about) = (SELECT brand, about FROM matches WHERE id = match_id)",
+    """CREATE TRIGGER cases_come AFTER INSERT ON cases
+        BEGIN UPDATE cases SET (brand, about) = (SELECT brand, about FROM matches WHERE id = NEW.match_id)
+            WHERE id = NEW.id; END""",
+    """CREATE TRIGGER cases_about AFTER UPDATE OF about ON matches WHEN NEW.about IS NOT OLD.about
+        BEGIN UPDATE cases SET about = NEW.about WHERE match_id = NEW.id; END""",
+    """CREATE INDEX cases_open ON cases (level DESC, due, priority DESC, id, brand, about, state, snoozed_until,
+        assignee, escalated, match_id) WHERE closed_at IS NULL""",
+    "CREATE INDEX cases_closed ON cases (closed_at DESC, id DESC, brand, state) WHERE closed_at IS NOT NULL",
+    "CREATE INDEX cases_asleep ON cases (snoozed_until) WHERE state = 'snoozed'",
+    "CREATE INDEX cases_leased ON cases (lease_until) WHERE state = 'claimed'",
+    "CREATE INDEX cases_undue ON cases (id) WHERE closed_at IS NULL AND due IS NULL",
     "CREATE INDEX cases_by_alert ON cases (alert_id) WHERE alert_id IS NOT NULL",
     "CREATE INDEX cases_by_time ON cases (created_at)",
+    "CREATE INDEX cases_by_reply ON cases (replied_at) WHERE replied_at IS NOT NULL",
     "ALTER TABLE events ADD COLUMN detail TEXT",
     "CREATE INDEX events_by_case ON events (case_id, id)",
     # What happened is not changed afterwards. It goes only with its case, whose post lost its brand.
@@ -147,13 +163,15 @@ DESK = (
         comment TEXT NOT NULL DEFAULT ''
     )""",
     # What a post means to the model, as 16-bit floats: like posts lie near each other.
+    # An id is never used again: who remembers vectors asks for those after the last one.
     """CREATE TABLE embeddings (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         match_id INTEGER NOT NULL REFERENCES matches (id) ON DELETE CASCADE,
         model TEXT NOT NULL,
         vector BLOB NOT NULL,
-        PRIMARY KEY (match_id, model)
-    ) WITHOUT ROWID""",
-    # A vector tells of the words that it was made from, a comment is by who was answered: both go with the post's words.
+        UNIQUE (match_id, model)
+    )""",
+    # A vector tells of the words that it was made from, a comment is by its author: both go with the post's words.
     """CREATE TRIGGER embeddings_go AFTER UPDATE OF text ON mentions WHEN NEW.text IS NOT OLD.text
         BEGIN DELETE FROM embeddings WHERE match_id IN (SELECT id FROM matches WHERE mention_id = NEW.id); END""",
     """CREATE TRIGGER comments_go AFTER UPDATE OF gone_at ON mentions WHEN NEW.gone_at IS NOT NULL

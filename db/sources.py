@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from db.coverage import hours, note_hours, streams_in
+from db.coverage import Extent, extent, hours, note_hours, streams_in
 from db.records import Coverage, Hour, Position, SourceState
 from db.times import from_text, from_text_or_none, to_text, to_text_or_none
 
@@ -75,6 +75,10 @@ class Sources:
             WHERE options IS NOT ?3""",
             (name, kind, options),
         )
+
+    def known(self, name: str, kind: str) -> None:
+        """Write down that there is a source, before it was first read; runs in the caller's transaction."""
+        self._db.execute("INSERT INTO sources (name, kind) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, kind))
 
     def position(self, source: str, stream: str) -> Position:
         """Return where reading stands."""
@@ -160,6 +164,10 @@ class Sources:
             (source, stream),
         ).fetchone()
         return from_text_or_none(first)
+
+    def extent(self, source: str, since: datetime, until: datetime, now: datetime, by_hour: bool = False) -> Extent:
+        """Tell what `hours` tells, added up by day (or hour) where it was read wholly: for spans of months."""
+        return extent(self._db, source, since, until, now, by_hour)
 
     def hours(self, source: str, since: datetime, until: datetime, now: datetime) -> list[Hour]:
         """Return how far each hour was read: see db.coverage."""

@@ -1,21 +1,21 @@
 """Questions about feelings over time, answered from the counts, or from the posts where copies are to be left out."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
 from sqlite_utils import Database
 
+from db.desk import Labels
 from db.filters import Filter
+from db.ranges import BUCKET, cells, ranges
+from db.times import to_text
 
 TIME_KEYS = ("hour", "day", "week")
 KEYS = (*TIME_KEYS, "source", "stage", "brand")
+_COLUMNS = {key: key for key in ("brand", "source", "stage")}
 
-_BUCKET = {
-    "hour": "substr(start, 1, 13) || ':00:00Z'",
-    "day": "substr(start, 1, 10)",
-    "week": "date(start, '-6 days', 'weekday 1')",  # its Monday
-}
 # The columns of buckets, made of single posts: those that pass on or copy another one are left out.
 _ORIGINALS = """(SELECT k.created_at AS start, k.brand, k.source, coalesce(k.stage, 'none') AS stage,
         k.sentiment IS 'negative' AS negative, k.sentiment IS 'neutral' AS neutral,
@@ -61,7 +61,7 @@ class Trends:
         """
         time = next((key for key in TIME_KEYS if key in keys), None)
         others = [key for key in ("source", "stage") if key in keys]
-        bucket = _BUCKET[time] if time else "NULL"
+        bucket = BUCKET[time] if time else "NULL"
         where, values = chosen.where("start", counted=True)
         columns = ", ".join([f"{bucket} AS bucket", "brand", *others])
         groups = ", ".join(["1", "brand", *others])
@@ -84,6 +84,69 @@ class Trends:
             )
             for row in rows
         ]
+
+    def counts(self, chosen: Filter, by: Sequence[str] = (), step: str | None = None) -> dict[tuple[str, ...], Labels]:
+        """Count the posts of a span by the keys given ("brand", "source", "stage").
+
+        The keys of the answer are those, in this order, with the step's beginning before them where there is a `step`
+        ("hour", "day", "week"). The span begins and ends with whole hours. Brands, sources and stages narrow it. Whole
+        days are read as such, hours at the edges only: weeks of a large store are answered in milliseconds.
+        """
+        if chosen.since is None or chosen.until is None:
+            raise ValueError("counts are asked of a span")
+        columns = [*([BUCKET[step]] if step else []), *(f"b.{_COLUMNS[key]}" for key in by)]
+        groups = f"GROUP BY {', '.join(str(number + 1) for number in range(len(columns)))}" if columns else ""
+        stages = f"WHERE stage IN ({', '.join('?' * len(chosen.stages))})" if chosen.stages else ""
+        sql = f"""SELECT {"".join(f"{column}, " for column in columns)} coalesce(sum(negative), 0),
+                coalesce(sum(neutral), 0), coalesce(sum(positive), 0), coalesce(sum(not_rated), 0)
+            FROM json_each(?) AS c CROSS JOIN buckets AS b ON b.span = ? AND b.brand = json_extract(c.value, '$[0]')
+                AND b.source = json_extract(c.value, '$[1]') AND b.start >= ? AND b.start < ?
+            {stages} {groups}"""
+        found: dict[tuple[str, ...], Labels] = {}
+        where = cells(self._db, "buckets", chosen.brands, chosen.sources)
+        for part in ranges(chosen.since, chosen.until, step):
+            for *key, negative, neutral, positive, not_rated in self._db.execute(
+                sql, (where, *part, *chosen.stages)
+            ).fetchall():
+                counted = Labels(negative, neutral, positive, not_rated)
+                found[tuple(key)] = found.get(tuple(key), Labels()) + counted
+        return found
+
+    def brands(self) -> list[str]:
+        """Name the brands that anything was counted for."""
+        return sorted({brand for brand, _ in json.loads(cells(self._db, "buckets", (), ()))})
+
+    def sources(self) -> list[str]:
+        """Name the platforms that anything was counted on."""
+        return sorted({source for _, source in json.loads(cells(self._db, "buckets", (), ()))})
+
+    def newest_texts(self, chosen: Filter, posts: int, letters: int) -> list[str]:
+        """Return the beginnings of the texts of a span's newest posts, less those that pass on or copy another one.
+
+        So many posts are looked at, at the most; of these the ones that are left out, and those of other stages, are
+        fewer to be returned.
+        """
+        if chosen.since is None or chosen.until is None:
+            raise ValueError("texts are asked of a span")
+        known = json.loads(cells(self._db, "buckets", chosen.brands, chosen.sources))
+        places = [("brand = ? AND source = ?", tuple(one)) for one in known]
+        if not chosen.sources:  # the index by brand has all sources in order of time
+            places = [("brand = ?", (brand,)) for brand in sorted({brand for brand, _ in known})]
+        newest: list[tuple[str, int, str | None]] = []
+        for where, values in places:
+            newest += self._db.execute(
+                f"""SELECT created_at, mention_id, stage FROM matches
+                WHERE {where} AND created_at >= ? AND created_at < ? AND about = 1 ORDER BY created_at DESC LIMIT ?""",
+                (*values, to_text(chosen.since), to_text(chosen.until), posts),
+            ).fetchall()
+        newest.sort(reverse=True, key=lambda row: row[:2])
+        ids = [post for _, post, stage in newest[:posts] if not chosen.stages or stage in chosen.stages]
+        rows = self._db.execute(
+            """SELECT substr(m.text, 1, ?) FROM json_each(?) AS c CROSS JOIN mentions AS m ON m.id = c.value
+            WHERE m.copy_of IS NULL AND m.repost_of IS NULL AND m.gone_at IS NULL""",
+            (letters, json.dumps(list(dict.fromkeys(ids)))),
+        )
+        return [text for (text,) in rows.fetchall()]
 
 
 def _span(time: str | None, chosen: Filter) -> str:

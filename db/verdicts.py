@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 from sqlite_utils import Database
@@ -52,6 +53,34 @@ class Verdicts:
         drawn = heapq.nsmallest(count, self._db.execute(sql, values), key=lambda _: dice.random())
         return [found for (match_id,) in drawn for found in self._with_score(match_id)]
 
+    def daily(self, count: int, brands: Sequence[str], day: datetime) -> list[int]:
+        """Draw the posts of a day that everybody judges who sees these brands, by the ids of their matches.
+
+        From the rated posts that were collected before the day began and that nobody had judged by then: it stays the
+        same all day, whoever judges what. It goes through every post; keep what it gives.
+        """
+        begins = to_text(day)
+        sql = f"""SELECT k.id FROM {MATCH_TABLES} WHERE k.state = 'rated' AND (k.about = 1 OR k.reviewed)
+            AND k.brand IN ({", ".join("?" * len(brands))}) AND m.gone_at IS NULL AND m.collected_at < ?
+            AND NOT EXISTS (SELECT 1 FROM verdicts WHERE match_id = k.id AND given_at < ?)"""
+        seed = "\0".join([begins, *sorted(brands)]).encode()
+
+        def place(row: tuple[int]) -> bytes:
+            return blake2b(b"%d" % row[0], key=blake2b(seed).digest()[:64], digest_size=8).digest()
+
+        drawn = heapq.nsmallest(count, self._db.execute(sql, [*brands, begins, begins]), key=place)
+        return [match_id for (match_id,) in drawn]
+
+    def drawn(self, match_ids: Sequence[int]) -> list[tuple[Match, Score, Verdict | None]]:
+        """Return posts with the score in force and the newest verdict, in the order of the ids, as far as kept."""
+        found = []
+        for match_id in match_ids:
+            for match, score in self._with_score(match_id):
+                if match.mention.gone_at is None:
+                    given = self._of(match_id)
+                    found.append((match, score, given[-1] if given else None))
+        return found
+
     def all(self, random_only: bool = False, brand: str | None = None) -> Iterator[tuple[Match, Verdict]]:
         """Go through the newest verdict of each match, those that say "not about the brand" included.
 
@@ -93,6 +122,10 @@ class Verdicts:
         """Return the ids of the matches on which a verdict had been given by then."""
         sql = "SELECT DISTINCT match_id FROM verdicts WHERE given_at <= ?"
         return {match_id for (match_id,) in self._db.execute(sql, (to_text(time),)).fetchall()}
+
+    def newest(self, match_id: int) -> Verdict | None:
+        """Return the verdict that is in force on a match."""
+        return next(reversed(self._of(match_id)), None)
 
     def _keep(self, verdict: Verdict) -> bool:
         _check(verdict)
