@@ -18,6 +18,7 @@ class Message:
     urgent: bool = False
     html: str | None = field(default=None, repr=False)  # the same as a document for e-mail
     image: bytes | None = field(default=None, repr=False)  # the chart as PNG
+    pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # more of them by name, for documents
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)  # the same for programs, ready for JSON
 
 

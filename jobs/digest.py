@@ -1,6 +1,7 @@
 """Digests: when one is due, and what it says of a day or a week."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,9 +9,10 @@ from db.coverage import COMPLETE, MISSING
 from db.records import Alert, Delivery, Hour
 from db.store import Store
 from db.times import to_text, to_text_or_none
+from jobs import report
 from jobs.channel import Message
 from jobs.facts import VERSION, name
-from jobs.letter import Block, Letter, Page, plain
+from jobs.letter import CHART, Block, Letter, Page, plain
 from jobs.links import NO_LINKS, Links
 from jobs.moods import Mood, Moods
 from jobs.outlet import DigestTime
@@ -39,6 +41,7 @@ PART_LEAST = 0.25  # of the negatives, from which on a slice is named
 JUDGED_LEAST = 30  # posts, below which nothing is said of accuracy
 
 _DAYS = {"daily": 1, "weekly": 7}
+_TITLES = {"daily": "Daily digest", "weekly": "Weekly report"}
 
 
 def due(last: Delivery | None, when: DigestTime, now: datetime) -> tuple[datetime, datetime] | None:
@@ -69,43 +72,56 @@ def compose_digest(
     about: About | None = None,
     draw: Draw | None = None,
     page: Page | None = None,
+    draw_journey: report.DrawJourney | None = None,
 ) -> Message:
-    """Write the digest of a delivery's span, about every brand unless `about` says which."""
+    """Write the digest of a delivery's span, about every brand unless `about` says which; of a week a report."""
     until = delivery.until or delivery.created_at
     since = delivery.since or until - timedelta(days=1)
-    period = gather(store, about or everything(store), since, until, delivery.created_at)
+    about = about or everything(store)
+    period = gather(store, about, since, until, delivery.created_at)
     chart = draw(period.moods, [hour for hours in period.hours.values() for hour in hours]) if draw else None
-    letter = _letter(period, delivery.reason, links, chart is not None)
+    facts, pictures, more = _facts(period, key, delivery.reason), dict[str, bytes](), list[Block]()
+    if delivery.reason == "weekly":
+        told = report.gather(store, about, since, until, delivery.created_at)
+        journey = draw_journey(told.journey) if draw_journey else None
+        if journey:
+            pictures[report.JOURNEY] = journey
+        more = report.blocks(told, journey is not None)
+        facts |= report.facts(told)
+    letter = _letter(period, delivery.reason, links, chart is not None, more)
     return Message(
         key=key,
         title=letter.title,
-        body=plain(letter, LONG),
+        body=plain(replace(letter, notes=[*letter.notes, "A chart is attached."]) if chart else letter, LONG),
         html=page(letter) if page else None,
         image=chart,
-        facts=_facts(period, key, delivery.reason),
+        pictures=pictures,
+        facts=facts,
     )
 
 
-def _letter(period: Period, every: str, links: Links, charted: bool) -> Letter:
+def _letter(period: Period, every: str, links: Links, charted: bool, more: Sequence[Block]) -> Letter:
     own = period.own[:BRANDS_SHOWN]
     mentions = sum(each.now.mentions for each in period.own)
     alerts = [alert for each in period.own for alert in each.alerts if not alert.held]
     lead = f"{posts(mentions, 'mention')}, {posts(len(alerts), 'alert')}"
     if len(period.own) > 1:
         lead += f", {len(period.own)} brands"
-    blocks = [block for each in own for block in _brand(each, period)]
+    blocks = [Block([], picture=CHART, alt="Mentions and net sentiment, step by step")] if charted else []
+    blocks += [block for each in own for block in _brand(each, period)]
     blocks += [
+        *more,
         Block([_rivals(period.competitors)] if period.competitors else [], spare=2),
         Block(_gaps(period.hours), "Not read", listed=True, spare=1),
         Block(_accuracy(period), spare=3),
     ]
     notes = ["Net sentiment is (positive - negative) / all rated posts, from -1 to +1. Times are in UTC."]
     return Letter(
-        title=f"{every.capitalize()} digest, {between(period.since, period.until)}",
+        title=f"{_TITLES[every]}, {between(period.since, period.until)}",
         lead=f"{lead}.",
         blocks=blocks,
         links=[("All of it", links.base)] if links.base else [],
-        notes=[*notes, *(["A chart is attached."] if charted else [])],
+        notes=notes,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 SHORT = (
     1_500  # characters of plain text, as far as what must be said allows it: what a phone shows without scrolling far
 )
+CHART = "chart.png"  # what a document calls the picture of a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Block:
     listed: bool = False  # each line is an item of a list
     spare: int = 0
     figures: Sequence[tuple[str, str]] = ()  # what each is, and how large
+    picture: str = ""  # of the message, by its name, where a document shows it
+    alt: str = ""  # what the picture shows, for who does not see it
 
 
 @dataclass(frozen=True, slots=True)

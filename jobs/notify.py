@@ -25,6 +25,7 @@ from jobs.links import NO_LINKS, Links
 from jobs.outcome import Outcome
 from jobs.outlet import Outlet
 from jobs.period import About
+from jobs.report import DrawJourney
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Telling:
     untold: Sequence[str] = ()
     draw: Draw = lambda store, alert: None
     draw_digest: digest.Draw | None = None
+    draw_journey: DrawJourney | None = None
     links: Links = NO_LINKS
     page: Page | None = None
     about: About | None = None
@@ -171,6 +173,7 @@ def _message(
             telling.about,
             telling.draw_digest if outlet.pictures else None,
             telling.page,
+            telling.draw_journey if outlet.pictures else None,
         )
     alert = alerts[delivery.alert_id]
     joined = store.deliveries.joined(delivery.id)

@@ -1,13 +1,14 @@
 """What a digest tells of each brand, gathered from the store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import sqrt
 
 from db.filters import Filter
 from db.records import NO_BRAND, Alert, Feedback, Hour, Part
 from db.store import Store
+from jobs.desk.hours import Hours
 from jobs.moods import Mood, Moods, moods, together
 from models.terms import telling
 
@@ -24,6 +25,7 @@ class About:
     own: Sequence[str]
     competitors: Sequence[str] = ()
     sources: Sequence[str] = ()
+    hours: Hours = field(default_factory=Hours)  # in which the team is there
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """From an episode that a detector found to the alert that tells it: numbers, story, posts; and the posts to answer."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from db.filters import Filter
 from db.records import Alert, Match, Story
 from db.store import Store
 from db.times import FIVE_MINUTES
+from jobs.desk import urgency
 from jobs.reading import Reading
 from jobs.wording import summary
 from models import spikes, volume
@@ -82,9 +82,10 @@ def severity_of(rule: str, score: float) -> str:
 
 
 def queue(store: Store, alert: Alert, posts: Sequence[Match], now: datetime) -> int:
-    """Let the posts of an alert wait for an answer, the worst first; those that wait already stay as they are."""
+    """Let the posts of an alert wait for an answer; those that wait already are raised to its level."""
     reason = f"{alert.rule} of {alert.starts:%Y-%m-%d %H:%M} UTC"
-    return sum(store.cases.open(match, alert.id, reason, priority(match), now) for match in posts)
+    level = urgency.of_alert(alert)
+    return sum(store.cases.open(match, alert.id, reason, urgency.priority(match), now, level=level) for match in posts)
 
 
 def _telling(store: Store, rule: str, brand: str, scope: str, episode: Episode) -> Alert | None:
@@ -177,10 +178,3 @@ def _story_posts(store: Store, posts: Sequence[Match]) -> list[StoryPost]:
             )
         )
     return told
-
-
-def priority(match: Match) -> float:
-    """How bad it is to leave a post alone: how surely it is negative, times how far it carries."""
-    reach = match.mention.reach
-    carried = (reach.followers or 0) + 100 * (reach.reposts or 0) + 10 * (reach.likes or 0)
-    return round((match.negative or 0.0) * (1 + math.log10(1 + max(carried, 0))), 4)

@@ -24,12 +24,17 @@ LAST_WORD = 7.0  # seconds that running jobs get to end by themselves, of the te
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One verb, for one source where it has one, and how often it is due."""
+    """One verb, for one source where it has one, and how often it is due.
+
+    A run of a `quiet` job with nothing to do and nothing to say is not written down, unless the one before failed: such
+    jobs run often.
+    """
 
     name: str
     source: str | None
     every: timedelta
     run: Callable[[Store, datetime], Outcome]
+    quiet: bool = False
 
 
 def run_job(job: Job, store: Store, clock: Clock) -> JobRun:
@@ -137,6 +142,8 @@ def describe(run: JobRun) -> str:
 def _record(store: Store, job: Job, started_at: datetime, started: float, outcome: Outcome) -> JobRun:
     seconds = round(time.perf_counter() - started, 3)
     run = JobRun(job.name, job.source, started_at, seconds, outcome.counts, outcome.error, outcome.note)
-    with store.transaction():
-        store.runs.add(run)
+    says = run.error or run.note or any(run.counts.values())
+    if not job.quiet or says or store.runs.failed(run.job, run.source):
+        with store.transaction():
+            store.runs.add(run)
     return run

@@ -11,7 +11,7 @@ from db.filters import Filter
 from db.records import Alert, Match
 from db.store import Store
 from jobs.decide import MAX_AGE
-from jobs.raise_alert import priority
+from jobs.desk.urgency import priority
 from jobs.rules import Watching
 from jobs.wording import summary
 from models.urgent import Urgent, because, reasons

@@ -1,10 +1,15 @@
 """Which posts a network reads at once: those of like length, so that little padding is computed."""
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+_ONE_AT_A_TIME = Lock()  # scoring and embedding share a tokenizer, which refuses to be used by two threads at once
 
 Encoding = dict[str, list[int]]  # what a tokenizer makes of one post: token ids, and their types where it has any
 
@@ -13,7 +18,8 @@ def tokenise(tokenizer: Any, *texts: list[str], **options: Any) -> list[Encoding
     """Turn texts, or pairs of texts, into token ids, without padding."""
     if not texts[0]:  # tokenizers fail on nothing
         return []
-    many = tokenizer(*texts, return_attention_mask=False, **options)
+    with _ONE_AT_A_TIME:
+        many = tokenizer(*texts, return_attention_mask=False, **options)
     keys = list(many)
     return [dict(zip(keys, row, strict=True)) for row in zip(*(many[key] for key in keys), strict=True)]
 
@@ -28,6 +34,11 @@ def read_in_batches(
         for number, row in zip(batch, read(inputs), strict=True):
             rows[number] = row
     return torch.stack(rows) if rows else torch.empty(0)
+
+
+def unit(rows: Tensor) -> NDArray[np.float32]:
+    """Bring each row of shape (posts, size) to length 1."""
+    return np.asarray(torch.nn.functional.normalize(rows, dim=-1).numpy() if len(rows) else rows.reshape(0, 0).numpy())
 
 
 def pack(lengths: Sequence[int], tokens: int) -> list[list[int]]:

@@ -15,6 +15,10 @@ from models.language import ENGLISH, is_rated, known
 from models.text import normalise
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
     from models.precision import Precision
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -38,6 +42,19 @@ class Classifier(Protocol):
         """One score a post, in order; a post scores the same whatever it is scored with."""
 
 
+class Embedder(Protocol):
+    """Says what posts mean: like posts lie near each other, in a space that only the same `name` shares."""
+
+    name: str
+
+    def embed(self, posts: Sequence[Post]) -> "NDArray[np.float32]":
+        """One row a post, in order, of shape (posts, size), each of length 1: their product is the cosine."""
+
+
+class Model(Classifier, Embedder, Protocol):
+    """What `load` gives: one network that scores posts and says what they mean."""
+
+
 # What a network says of one post: by question, the probabilities in the order of its labels.
 Reading = Mapping[str, Sequence[float]]
 # Reads normalised texts, each with its brand, and answers in order.
@@ -49,7 +66,7 @@ def load(
     labels: Mapping[str, str] | None = None,
     languages: Sequence[str] | None = None,
     precision: "Precision | None" = None,
-) -> Classifier:
+) -> Model:
     """Load "bundled", the folder of a model, or a sequence-classification model of the Hugging Face hub.
 
     `languages` None means English for the bundled kind of model and any language for another. `precision` None means
@@ -96,7 +113,31 @@ class BundledClassifier:
         """Score posts in order."""
         return judge(posts, self.name, self._languages, self._read, self._floor)
 
+    def embed(self, posts: Sequence[Post]) -> "NDArray[np.float32]":
+        """Return what the encoder makes of each post halfway, the mean over its tokens, whatever the language."""
+        from models.batches import unit
+
+        texts, brands = prepared(posts)
+        return unit(self._rows(texts, brands, lambda inputs: self._model.meaning(**inputs).float().cpu()))
+
     def _read(self, texts: list[str], brands: list[str | None]) -> list[Reading]:
+        import torch
+
+        def read(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+            logits = self._model(**inputs)
+            return torch.cat([logits[question].float().softmax(-1) for question in LABELS], -1)
+
+        rows = self._rows(texts, brands, read)
+        ends = list(accumulate(len(labels) for labels in LABELS.values()))
+        spans = [(question, slice(start, end)) for question, start, end in zip(LABELS, [0, *ends], ends, strict=False)]
+        return [{question: row[span] for question, span in spans} for row in rows.tolist()]
+
+    def _rows(
+        self,
+        texts: list[str],
+        brands: list[str | None],
+        read: "Callable[[dict[str, torch.Tensor]], torch.Tensor]",
+    ) -> "torch.Tensor":
         import torch
 
         from models.batches import read_in_batches
@@ -104,16 +145,12 @@ class BundledClassifier:
 
         device = self._precision.device
 
-        def read(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-            logits = self._model(**{key: value.to(device) for key, value in inputs.items()})
-            return torch.cat([logits[question].float().softmax(-1) for question in LABELS], -1)
+        def moved(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+            return read({key: value.to(device) for key, value in inputs.items()})
 
         with torch.inference_mode():
             encodings = encode(self._tokenizer, texts, brands)
-            rows = read_in_batches(encodings, read, self._precision.tokens, self._tokenizer.pad_token_id)
-        ends = list(accumulate(len(labels) for labels in LABELS.values()))
-        spans = [(question, slice(start, end)) for question, start, end in zip(LABELS, [0, *ends], ends, strict=False)]
-        return [{question: row[span] for question, span in spans} for row in rows.tolist()]
+            return read_in_batches(encodings, moved, self._precision.tokens, self._tokenizer.pad_token_id)
 
 
 def judge(
@@ -129,6 +166,12 @@ def judge(
         _score(model, language, None if pair is None else readings[pair], stage_floor)
         for pair, (_, language) in zip(prepared, ratings, strict=True)
     ]
+
+
+def prepared(posts: Sequence[Post]) -> tuple[list[str], list[str | None]]:
+    """Return texts as a network reads them, and their brands."""
+    pairs = [_prepare(post) for post in posts]
+    return [text for text, _ in pairs], [brand for _, brand in pairs]
 
 
 def is_mention_model(folder: Path) -> bool:

@@ -1,15 +1,20 @@
 """Any Hugging Face sequence-classification model for sentiment; all else stays with the bundled model."""
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db.errors import InputError
 from db.labels import SENTIMENTS
 from db.records import Score
-from models.classifier import Classifier, Post, Reading, judge, one_line, quiet
+from models.classifier import Classifier, Post, Reading, judge, one_line, prepared, quiet
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
 
 LONGEST = 128  # tokens, as for the bundled model
 TOKENS = 1_024  # tokens that the network reads at once
@@ -58,7 +63,25 @@ class HuggingFaceClassifier:
             for score, other in zip(scores, self._others.score(posts), strict=True)
         ]
 
+    def embed(self, posts: Sequence[Post]) -> "NDArray[np.float32]":
+        """Return what the network makes of each post halfway, the mean over its tokens, whatever the language."""
+        from models.batches import unit
+        from models.network import middle
+
+        def read(inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
+            layers = self._model(**inputs, output_hidden_states=True).hidden_states
+            return middle(layers, inputs["attention_mask"]).float()
+
+        return unit(self._rows(prepared(posts)[0], read))
+
     def _read(self, texts: list[str], brands: list[str | None]) -> list[Reading]:
+        rows = self._rows(texts, lambda inputs: self._model(**inputs).logits.softmax(-1))
+        return [
+            {"sentiment": [sum(p for p, to in zip(row, self._targets, strict=True) if to == s) for s in SENTIMENTS]}
+            for row in rows.tolist()
+        ]
+
+    def _rows(self, texts: list[str], read: "Callable[[dict[str, torch.Tensor]], torch.Tensor]") -> "torch.Tensor":
         import torch
 
         from models.batches import read_in_batches, tokenise
@@ -66,12 +89,7 @@ class HuggingFaceClassifier:
         longest = min(self._tokenizer.model_max_length, LONGEST)
         with torch.inference_mode():
             encodings = tokenise(self._tokenizer, texts, truncation=True, max_length=longest)
-            padding = self._tokenizer.pad_token_id
-            rows = read_in_batches(encodings, lambda inputs: self._model(**inputs).logits.softmax(-1), TOKENS, padding)
-        return [
-            {"sentiment": [sum(p for p, to in zip(row, self._targets, strict=True) if to == s) for s in SENTIMENTS]}
-            for row in rows.tolist()
-        ]
+            return read_in_batches(encodings, read, TOKENS, self._tokenizer.pad_token_id)
 
 
 def map_labels(names: Sequence[str], labels: Mapping[str, str]) -> list[str]:

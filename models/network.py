@@ -1,6 +1,7 @@
 """The bundled transformer: one encoder, one reading of the post, one head for each question."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,22 @@ class MentionModel(nn.Module):
         hidden = self.encoder(input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
         return torch.as_tensor((hidden * mask).sum(1) / mask.sum(1).clamp(min=1))
+
+    def meaning(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Tensor:
+        """Read token ids; give the mean over the tokens of the encoder's middle layer, of shape (posts, size).
+
+        There a post is what it says. Further up it becomes what it is labelled: the last layer finds posts of the same
+        mood and stage alike, whatever they are about.
+        """
+        found = self.encoder(input_ids, attention_mask=attention_mask, output_hidden_states=True, **inputs)
+        return middle(found.hidden_states, attention_mask)
+
+
+def middle(layers: Sequence[Tensor], attention_mask: Tensor) -> Tensor:
+    """Return the mean over the tokens of the layer in the middle; `layers` begin with what goes into the first."""
+    hidden = layers[len(layers) // 2]
+    mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+    return torch.as_tensor((hidden * mask).sum(1) / mask.sum(1).clamp(min=1))
 
 
 def encode(tokenizer: Any, texts: list[str], brands: list[str | None]) -> list[Encoding]:

@@ -13,6 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from db.labels import UNSURE
 from db.records import Answer, Batch, Mention, Position, Score
 from db.store import Store
@@ -59,6 +62,9 @@ class Keywords:
     def score(self, posts: Sequence[Post]) -> list[Score]:
         return [self._judge(post.text.casefold()) for post in posts]
 
+    def embed(self, posts: Sequence[Post]) -> NDArray[np.float32]:
+        return bags([post.text for post in posts])
+
     def _judge(self, text: str) -> Score:
         if not any(ch.isalpha() for ch in text):
             return Score(self.name, rated=False, language=None)
@@ -79,6 +85,15 @@ class Keywords:
             "offensive": _certain("yes" if "damn" in text else "no"),
         }
         return Score(self.name, True, "en", answers)
+
+
+def bags(texts: Sequence[str], size: int = 64) -> NDArray[np.float32]:
+    """Count words: texts that share words lie near each other."""
+    rows = np.zeros((len(texts), size), np.float32)
+    for row, text in zip(rows, texts, strict=True):
+        for word in text.casefold().split():
+            row[sum(map(ord, word)) % size] += 1
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
 
 
 def _certain(label: str) -> Answer:

@@ -12,8 +12,9 @@ import pytest
 from db.filters import Filter
 from db.records import Alert, Match, Mention, Reach
 from db.store import Store
+from jobs.desk.urgency import priority
 from jobs.group import group
-from jobs.raise_alert import NEGATIVE, POSTS_KEPT, VOLUME, described, priority, queue, severity_of
+from jobs.raise_alert import NEGATIVE, POSTS_KEPT, VOLUME, described, queue, severity_of
 from jobs.reading import Reading
 from models.episodes import Episode, Finding
 from tests.support import DAY, HOUR, MINUTE, NOW, judge, keep, mention

@@ -74,6 +74,19 @@ def test_an_error_that_a_person_can_act_on_is_part_of_the_record(path: Path) -> 
     assert [run.error for run in latest(path)] == ["x: away"]
 
 
+def test_a_quiet_job_is_written_down_when_it_does_something_fails_or_works_again(path: Path) -> None:
+    outcomes = [Outcome({"sent": 0}), Outcome({"sent": 1}), Outcome({"sent": 0}), Outcome({"sent": 0}, "no")]
+    outcomes += [Outcome({"sent": 0}), Outcome({"sent": 0})]
+    with Store(path) as store:
+        for outcome in outcomes:
+            run_job(Job("reply", None, HOUR, lambda store, now, told=outcome: told, quiet=True), store, lambda: NOW)
+    assert rows(path, "SELECT counts, error FROM job_runs ORDER BY id") == [
+        ('{"sent": 1}', None),
+        ('{"sent": 0}', "no"),
+        ('{"sent": 0}', None),
+    ]
+
+
 def test_a_bug_is_written_down_and_raised(path: Path) -> None:
     def fail(store: Store, now: datetime) -> Outcome:
         with store.transaction():

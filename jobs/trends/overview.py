@@ -1,0 +1,114 @@
+"""The first page: how brands fare, beside the period before and beside their competitors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from db.desk import Labels
+from db.filters import Filter
+from db.records import Alert
+from db.store import Store
+from jobs.trends.asked import Question, Span
+from jobs.trends.changes import Changes, changes_of
+from jobs.trends.figures import Compared, Estimate, Read, Row, Step, compared, share_change, share_of
+from jobs.trends.parts import add, count_kinds, rows
+from jobs.trends.terms import new_terms
+from jobs.trends.timeline import extents_of, read_of, timeline
+
+ALERTS = 50  # marks on the timeline, the newest
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One brand's share of all mentions of the brands that are compared; `link` opens its posts."""
+
+    brand: str
+    own: bool
+    compared: Compared
+    share: Estimate | None
+    change: Estimate | None  # of the share
+    link: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """`question` names the brands that all of it is about, but `voices`, which has competitors too."""
+
+    question: Question
+    totals: Compared
+    timeline: tuple[Step, ...]
+    journey: tuple[Row, ...]  # the nine stages and unsure
+    voices: tuple[Voice, ...]  # empty where there is one brand only
+    read: Read
+    read_before: Read | None
+    alerts: tuple[Alert, ...]
+    changes: Changes | None
+    link: Filter
+
+
+def overview(
+    store: Store,
+    question: Question,
+    own: Sequence[str],
+    competitors: Sequence[str],
+    now: datetime,
+    words: bool = True,
+) -> Overview:
+    """Answer a question; `own` and `competitors` are those brands of each kind that may be seen.
+
+    It is about the brands that the question names, else the own ones, else (where there are none) all. `words` asks
+    for new terms, for which posts are read.
+    """
+    asked = question.of(question.brands or tuple(own))
+    extents = extents_of(store, asked, asked.span, now)
+    steps = {name: counts for (name,), counts in store.trends.counts(asked.posts(), (), asked.step).items()}
+    parts = count_kinds(store, asked, asked.span)
+    before = count_kinds(store, asked, asked.before) if asked.before else None
+    return Overview(
+        asked,
+        compared(add(steps.values()), add(before["source"].values()) if before else None),
+        timeline(asked, steps, extents),
+        rows(asked, "stage", parts["stage"], before["stage"] if before else None),
+        voices(store, question, own, competitors),
+        read_of(extents),
+        read_of(extents_of(store, asked, asked.before, now)) if asked.before else None,
+        alerts(store, asked),
+        changes_of(asked, parts, before, new_terms(store, asked) if words else None) if before else None,
+        asked.posts(),
+    )
+
+
+def alerts(store: Store, question: Question, span: Span | None = None) -> tuple[Alert, ...]:
+    """Return the alerts that were going on in the span, the newest first; those of a source are about no brand."""
+    span = span or question.span
+    return tuple(store.alerts.find(Filter(span.since, span.until, question.brands), ALERTS))
+
+
+def voices(store: Store, question: Question, own: Sequence[str], competitors: Sequence[str]) -> tuple[Voice, ...]:
+    """Compare how often brands are mentioned; empty where there is but one.
+
+    Sources and stages of the question narrow it. A post that names two brands counts for each of them.
+    """
+    brands = tuple(dict.fromkeys((*own, *competitors)))
+    if len(brands) < 2:
+        return ()
+    asked = question.of(brands)
+    now = {name: counts for (name,), counts in store.trends.counts(asked.posts(), ("brand",)).items()}
+    past = None
+    if asked.before:
+        past = {name: c for (name,), c in store.trends.counts(asked.posts(asked.before), ("brand",)).items()}
+    every, every_before = add(now.values()).mentions, add((past or {}).values()).mentions
+    found = []
+    for brand in brands:
+        mine, old = now.get(brand, Labels()), (past or {}).get(brand, Labels())
+        found.append(
+            Voice(
+                brand,
+                brand in own,
+                compared(mine, None if past is None else old),
+                share_of(mine.mentions, every),
+                share_change(mine.mentions, every, old.mentions, every_before),
+                question.of((brand,)).posts(),
+            )
+        )
+    return tuple(sorted(found, key=lambda voice: (-voice.compared.counts.mentions, voice.brand)))
