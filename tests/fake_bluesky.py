@@ -33,6 +33,8 @@ from websockets.http11 import Response
 from websockets.sync.server import Server, ServerConnection, serve
 from websockets.typing import Subprotocol
 
+from tests.fake_bluesky_records import get_record, put_record
+
 HANDLE, PASSWORD, DID = "acme.test", "fake-app-password", "did:plc:acmeacmeacme"
 SOMEONE = "did:plc:someone"
 COLLECTION = "app.bsky.feed.post"
@@ -101,6 +103,8 @@ class FakeBluesky:
     faults: deque[Fault] = field(default_factory=deque)  # of the API's coming queries; see _Handler
     stream_faults: deque[Fault] = field(default_factory=deque)  # of the coming connections; see _stream
     asked: list[Asked] = field(default_factory=list)
+    write_faults: deque[Fault] = field(default_factory=deque)  # of the coming records: a status, "drop", "lost"
+    sent: list[str] = field(default_factory=list)  # ids of the posts that the account has made through the API
     _sessions: set[str] = field(default_factory=set)
     _window: list[datetime] = field(default_factory=list)
     _count: int = 0
@@ -368,9 +372,33 @@ class _Handler(BaseHTTPRequestHandler):
                 return self.refuse(400, "ExpiredToken")
             return self.reply(200, self.bluesky.session())
         given = json.loads(body)
+        if self.method.endswith("putRecord"):
+            return self.put(given)
         if (given.get("identifier"), given.get("password")) != (HANDLE, PASSWORD):
             return self.refuse(401, "AuthenticationRequired")
         self.reply(200, self.bluesky.session())
+
+    def put(self, given: Mapping[str, Any]) -> None:
+        """Write a record; "lost" among the faults of writes: it is written, and nobody hears of it."""
+        if not self.bluesky.knows(self.headers.get("Authorization")):
+            return self.refuse(400, "ExpiredToken")
+        fault = str(self.bluesky.write_faults.popleft()) if self.bluesky.write_faults else "ok"
+        if fault == "drop":
+            self.log(0)
+            return self.hang_up()
+        if fault[:3].isdecimal():
+            self.limits = {"ratelimit-reset": str(int(self.bluesky.now().timestamp()) + 300)}
+            return self.refuse(int(fault[:3]), "RateLimitExceeded" if fault.startswith("429") else "SomeError")
+        try:
+            answer = put_record(self.bluesky, given)
+        except LookupError as error:
+            return self.refuse(400, str(error.args[0]))
+        except ValueError:
+            return self.refuse(400, "InvalidRequest")
+        if fault == "lost":
+            self.log(0)
+            return self.hang_up()
+        self.reply(200, answer)
 
     def do_GET(self) -> None:
         self.start()
@@ -401,12 +429,15 @@ class _Handler(BaseHTTPRequestHandler):
             "searchPosts": self.bluesky.search,
             "getPosts": self.bluesky.get_posts,
             "listNotifications": self.bluesky.list_notifications,
+            "getRecord": lambda params: get_record(self.bluesky, params),
         }
         answer = answers.get(self.method.rsplit(".")[-1])
         if answer is None:
             return self.refuse(501, "MethodNotImplemented")
         try:
             self.reply(200, answer(self.params), cut=fault == "cut")
+        except LookupError as error:
+            self.refuse(400, str(error.args[0]))
         except ValueError:
             self.refuse(400, "InvalidRequest")
 

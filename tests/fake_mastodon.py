@@ -102,6 +102,13 @@ class FakeMastodon:
         self.ignores: set[str] = set()  # parameters that this server does not know
         self.looks_up = False  # ids that it pages by, and gives nothing where they are of no post, as snac does
         self.before_answer: Callable[[Request], None] | None = None
+        self.account = "acme"  # whose token it is
+        self.known_elsewhere: dict[str, Post] = {}  # posts of other servers that it fetches when asked for them
+        self.keys: dict[str, Post] = {}  # by Idempotency-Key
+        self.honours_keys = True
+        self.sent: list[Post] = []  # by the account, through the API
+        self.longest = 500
+        self.write_faults: deque[str] = deque()
         self.closing = threading.Event()
         self.lock = threading.Lock()
         self._made = 0
@@ -147,6 +154,10 @@ class FakeMastodon:
             self.posts[id] = made
         self.streams.tell("update", made)
         return made
+
+    def me(self) -> dict[str, Any]:
+        """The account of the token."""
+        return {"id": "7", "username": self.account, "acct": self.account, "followers_count": 9}
 
     def edit(self, post: Post, text: str) -> None:
         post.text = text
@@ -212,6 +223,36 @@ class _Server(LoopbackServer):
 class _Handler(LoopbackHandler):
     server: _Server
 
+    def do_POST(self) -> None:
+        """Post a status; "lost" in `write_faults`: it is posted, and nobody hears of it."""
+        server = self.server.mastodon
+        body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+        self.path_asked = urlsplit(self.path).path
+        self.params = {key: values[-1] for key, values in parse_qs(body, keep_blank_values=True).items()}
+        fault = server.write_faults.popleft() if server.write_faults else ""
+        if fault and fault != "lost":
+            return self._fault(fault)
+        if self.headers.get("authorization") != f"Bearer {TOKEN}":
+            return self._json(401, {"error": "The access token is invalid"})
+        parent = server.posts.get(self.params.get("in_reply_to_id", ""))
+        if self.path_asked != "/api/v1/statuses" or parent is None:
+            return self._json(404, {"error": "The post you are trying to reply to does not appear to exist."})
+        if len(self.params["status"]) > server.longest:
+            return self._json(422, {"error": "Validation failed: Text character limit exceeded"})
+        key = self.headers.get("idempotency-key", "")
+        made = server.keys.get(key) if server.honours_keys else None
+        if made is None:
+            more = {"in_reply_to_id": parent.id, "account": server.me()}
+            visibility = self.params.get("visibility", "public")
+            made = server.post(
+                self.params["status"], at=datetime.now(UTC), author=server.account, visibility=visibility, **more
+            )
+            server.keys[key] = made
+            server.sent.append(made)
+        if fault == "lost":
+            return self._fault("drop")
+        self._json(200, made.data())
+
     def do_GET(self) -> None:
         server = self.server.mastodon
         url = urlsplit(self.path)
@@ -249,11 +290,20 @@ class _Handler(LoopbackHandler):
             self._notifications(params)
         elif path == "/api/v2/search":
             found = server.found(params["q"], params) if member else []
+            if params["q"] in server.known_elsewhere and member and params.get("resolve") in ("1", "true", "True"):
+                fetched = server.known_elsewhere[params["q"]]
+                server.posts[fetched.id] = fetched
+                found = [fetched]
             self._json(200, {"accounts": [], "hashtags": [], "statuses": [post.data() for post in found]})
         elif match := re.fullmatch(r"/api/v1/statuses/(\d+)", path):
             post = server.posts.get(match[1])
             shown = post is not None and (member or post.visibility in ("public", "unlisted"))
             self._json(200, post.data()) if shown and post else self._json(404, {"error": "Record not found"})
+        elif match := re.fullmatch(r"/api/v1/statuses/(\d+)/context", path):
+            below = [post for post in server.posts.values() if post.more.get("in_reply_to_id") == match[1]]
+            self._json(200, {"ancestors": [], "descendants": [post.data() for post in below]})
+        elif path == "/api/v1/accounts/verify_credentials" and member:
+            self._json(200, server.me())
         elif path == "/api/v1/instance/":
             address = server.streams.address or server.url.replace("http", "ws", 1)
             self._json(200, {"uri": server.host, "version": "4.5.0", "urls": {"streaming_api": address}})

@@ -30,6 +30,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.loopback import LoopbackHandler, LoopbackServer
 
 CLIENT_ID, CLIENT_SECRET = "fake-client-id", "fake-client-secret"
+ACCOUNT, REFRESH = ("acme_help", "reddit-password"), "reddit-refresh-token"
 PAGE, CAP = 100, 1000
 
 
@@ -95,6 +96,8 @@ class FakeReddit:
         self.items: dict[str, Item] = {}
         self.faults: deque[str] = deque()
         self.token_faults: deque[str] = deque()
+        self.write_faults: deque[str] = deque()
+        self.sent: list[str] = []  # names of the comments made through the API
         self.requests: list[Request] = []
         self.remaining: int | None = None  # requests left before the limit; None: plenty
         self.reset = 400
@@ -163,18 +166,45 @@ class _Handler(LoopbackHandler):
         reddit = self.server.reddit
         body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
         path, params = urlsplit(self.path).path, {key: values[-1] for key, values in parse_qs(body).items()}
-        if path != "/api/v1/access_token":
+        if path == "/api/comment":
+            self._comment(params)
+        elif path != "/api/v1/access_token":
             self._json(404, {"message": "Not Found", "error": 404})
         elif reddit.token_faults:
             self._fault(reddit.token_faults.popleft())
         elif self.headers.get("authorization") != f"Basic {_basic(CLIENT_ID, CLIENT_SECRET)}":
             self._json(401, {"message": "Unauthorized", "error": 401})
-        elif params.get("grant_type") != "client_credentials":
+        elif params.get("grant_type") == "password" and (params.get("username"), params.get("password")) != ACCOUNT:
+            self._json(200, {"error": "invalid_grant"})
+        elif params.get("grant_type") == "refresh_token" and params.get("refresh_token") != REFRESH:
+            self._json(400, {"error": "invalid_grant"})
+        elif params.get("grant_type") not in ("client_credentials", "password", "refresh_token"):
             self._json(200, {"error": "unsupported_grant_type"})
         else:
             token = secrets.token_hex(16)
             reddit.tokens.add(token)
             self._json(200, {"access_token": token, "token_type": "bearer", "expires_in": 86400, "scope": "*"})
+
+    def _comment(self, params: dict[str, str]) -> None:
+        """Comment; of `write_faults` "lost": it is written and nobody hears of it, "RATELIMIT" and such: refused."""
+        reddit = self.server.reddit
+        fault = reddit.write_faults.popleft() if reddit.write_faults else ""
+        if fault.isupper():
+            refused = {"errors": [[fault, "you are doing that too much", "text"]], "ratelimit": 420.5}
+            return self._json(200, {"json": refused})
+        if fault and fault != "lost":
+            return self._fault(fault)
+        if self.headers.get("authorization", "").removeprefix("bearer ") not in reddit.tokens:
+            return self._json(401, {"message": "Unauthorized", "error": 401})
+        if params["thing_id"] not in reddit.items:
+            refused = {"errors": [["DELETED_COMMENT", "that comment has been deleted", "parent"]]}
+            return self._json(200, {"json": refused})
+        name = reddit.comment(params["text"], params["thing_id"], at=reddit.now(), author=ACCOUNT[0])
+        reddit.sent.append(name)
+        if fault == "lost":
+            return self._fault("drop")
+        thing = {"kind": "t1", "data": reddit.items[name].data()}
+        self._json(200, {"json": {"errors": [], "data": {"things": [thing]}}})
 
     def do_GET(self) -> None:
         reddit = self.server.reddit
@@ -189,6 +219,12 @@ class _Handler(LoopbackHandler):
             self._fault(reddit.faults.popleft())
         elif self.headers.get("authorization", "").removeprefix("bearer ") not in reddit.tokens:
             self._json(401, {"message": "Unauthorized", "error": 401}, _bearer("invalid_token"))
+        elif url.path == "/api/v1/me":
+            self._json(200, {"name": ACCOUNT[0]})
+        elif url.path == f"/user/{ACCOUNT[0]}/comments":
+            mine = [item for item in reddit.items.values() if item.author == ACCOUNT[0] and item.parent]
+            children = [{"kind": "t1", "data": item.data()} for item in reversed(mine)]
+            self._json(200, {"kind": "Listing", "data": {"children": children, "after": None}})
         elif asked:
             with reddit.lock:
                 found = [reddit.items[name] for name in asked if name in reddit.items]

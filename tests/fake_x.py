@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from tests.fake_x_http import Server, handler
+from tests.fake_x_http import Server, create, handler
 from tests.fake_x_query import PROBLEMS, Post, Refusal, compile_query, named
 
 EPOCH_MS = 1288834974657
@@ -32,6 +32,7 @@ PARAMETERS = {
     "lookup": {"ids", *SHOWN},
     "user": SHOWN,
     "stream": SHOWN,
+    "own": {"max_results", *SHOWN},
 }
 NEW_NAMES = {
     "edit_history_tweet_ids": "edit_history_post_ids",
@@ -85,6 +86,9 @@ class FakeX:
     job_time: timedelta = timedelta(minutes=5)
     store: str | None = None  # where files of compliance jobs are to go, this server where it is None
     accounts: dict[str, str] = field(default_factory=dict)  # name -> id
+    keys: tuple[str, str] = ("api-key", "77-access-token")  # OAuth 1.0a: the app's, and of an account
+    summoned: bool = True  # it lets an app answer only posts that mention its account
+    sent: list[str] = field(default_factory=list)  # ids of the posts made through the API
     rules: dict[str, tuple[str, str]] = field(default_factory=dict)  # id -> value, tag
     jobs: dict[str, Job] = field(default_factory=dict)
     bill: Counter[str] = field(default_factory=Counter)  # "post", "owned", "user", "count" -> how many
@@ -220,6 +224,11 @@ class FakeX:
                     return self._user(last)
                 case "jobs":
                     return self._job(None if last == "jobs" else last, body)
+                case "create":
+                    return create(self, json.loads(body))
+                case "own":
+                    mine = [post for post in self._visible({}) if str(post.id) in self.sent]
+                    return self._billed("owned", self._page(params, mine, fewest=5))
             return self._rules(body)
 
     def _known(self, what: str, params: Mapping[str, str]) -> None:

@@ -3,11 +3,12 @@
 import json
 import re
 import socket
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fake_x_query import PROBLEMS, Refusal
+from tests.fake_x_query import PROBLEMS, Refusal, named
 
 if TYPE_CHECKING:
     from tests.fake_x import FakeX
@@ -17,6 +18,8 @@ PLACES = (
     ("search", "GET", r"/2/tweets/search/recent"),
     ("counts", "GET", r"/2/tweets/counts/recent"),
     ("lookup", "GET", r"/2/tweets"),
+    ("create", "POST", r"/2/tweets"),
+    ("own", "GET", r"/2/users/\d+/tweets"),
     ("user", "GET", r"/2/users/by/username/\w+"),
     ("mentions", "GET", r"/2/users/\d+/mentions"),
     ("jobs", "POST", r"/2/compliance/jobs"),
@@ -27,6 +30,10 @@ PLACES = (
     ("upload", "PUT", r"/upload/\w+"),
     ("download", "GET", r"/download/\w+"),
 )
+
+
+class Forbidden(Exception):
+    """What X does not let this account do."""
 
 
 class Server(ThreadingHTTPServer):
@@ -67,11 +74,20 @@ class _Handler(BaseHTTPRequestHandler):
             "x-rate-limit-remaining": str(max(0, left)),
             "x-rate-limit-reset": str(reset),
         }
-        if self.headers.get("Authorization") != f"Bearer {self.x.token}":
+        if not self.known():
             return self.problem(401, "Unauthorized", "Unauthorized")
         self.answer("429" if left < 0 else str(self.x.next_fault(self.what)))
 
     do_POST = do_PUT = do_GET
+
+    def known(self) -> bool:
+        """The app's token, or for what an account does, a signature with its keys (which is not verified here)."""
+        given = self.headers.get("Authorization") or ""
+        if self.what not in ("create", "own"):
+            return given == f"Bearer {self.x.token}"
+        app, account = self.x.keys
+        parts = (f'oauth_consumer_key="{app}"', f'oauth_token="{account}"', "oauth_signature=")
+        return given.startswith("OAuth ") and all(part in given for part in parts)
 
     def file(self) -> None:
         """The files of a compliance job lie at addresses that are signed: a token beside the signature is refused."""
@@ -107,8 +123,13 @@ class _Handler(BaseHTTPRequestHandler):
                     self.x.listened()
                 return self.stream(cut=fault == "cut")
             body = self.x.answer(self.what, self.place, self.params, self.body)
+            if fault == "lost":  # done, and nobody hears of it
+                self.seen(0, 0)
+                return self.hang_up()
         except Refusal as refusal:
             return self.reply(400, refusal.body)
+        except Forbidden as forbidden:
+            return self.problem(403, "Forbidden", str(forbidden))
         except KeyError:
             return self.problem(404, "Not Found Error", "there is no such thing")
         if fault == "partial":
@@ -194,3 +215,21 @@ def problem_of(status: int) -> tuple[str, str]:
         503: ("Service Unavailable", "Service Unavailable"),
     }
     return known.get(status, ("Error", f"status {status}"))
+
+
+def create(x: "FakeX", given: Mapping[str, Any]) -> dict[str, Any]:
+    """A post of the account that the access token is of."""
+    target = given["reply"]["in_reply_to_tweet_id"]
+    answered = x._posts.get(int(target))
+    if answered is None or answered.id in x._gone:
+        raise Forbidden("You attempted to reply to a Tweet that is deleted or not visible to you.")
+    user = x.keys[1].split("-")[0]
+    name = next((name for name, number in x.accounts.items() if number == user), "acme")
+    if x.summoned and not named(name, answered.text):
+        raise Forbidden("You are not permitted to reply to this Tweet: its author did not mention you.")
+    if any(post.text == given["text"] for post in x._posts.values() if str(post.id) in x.sent):
+        raise Forbidden("You are not allowed to create a Tweet with duplicate content.")
+    number = x.add(given["text"], author_id=user, reply_to=target)
+    x.sent.append(number)
+    x.bill["reply with link" if "http" in given["text"] else "reply"] += 1
+    return {"data": {"id": number, "text": given["text"], "edit_history_tweet_ids": [number]}}

@@ -13,17 +13,21 @@ from typing import Any
 
 import pytest
 
+from db.errors import ReplyRefused
+from db.records import Mention
 from db.store import Store
 from jobs.collect import Source, collect
 from jobs.outcome import Outcome
 from jobs.recheck import recheck
 from models.query import parse
-from monitor.collectors.bluesky import LIVE, BlueskyOptions, build
+from monitor.collectors.bluesky import LIVE, BlueskyOptions, build, replier
+from monitor.collectors.bluesky_reply import BlueskyReplier
 from monitor.plugins import Brand
 from tests.real_bluesky.appview import POST
 from tests.real_bluesky.jetbridge import JetBridge
 from tests.real_bluesky.rig import Network, NotHere, Person, Ref, network
-from tests.support import DAY, HOUR, rows
+from tests.reply_rig import FreeMeter as NoMoney
+from tests.support import DAY, HOUR, mention, rows
 
 pytestmark = pytest.mark.slow
 
@@ -321,6 +325,54 @@ def test_a_later_look_tells_what_is_gone(account: Watch, bluesky: Network, ann: 
     assert (outcome.error, dict(outcome.counts)) == (None, {"checked": 3, "deleted": 2})
     assert account.posts() == {kept.uri: f"{word} kept and edited"}
     assert {source_id for source_id, *_ in account.gone()} == {regretted.uri, left.uri}
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def replier_of(network: Network, person: Person) -> BlueskyReplier:
+    given = {"handle": person.handle, "app_password": person.app_password(f"r{next(_numbers)}"), "replies": True}
+    made = replier(BlueskyOptions.model_validate({**given, "service_url": network.url, "timeout": 60}), [])
+    assert made is not None
+    return made
+
+
+def mention_of(post: Ref, author: Person) -> Mention:
+    return mention(post.uri, "my kettle leaks", datetime.now(UTC), source="bluesky", author=author.did)
+
+
+def test_a_reply_lies_beneath_its_post_and_in_its_thread(bluesky: Network, brand: Person, ann: Person) -> None:
+    asked = ann.post("my kettle leaks")
+    more = ann.reply(asked, "and it whistles")
+    text = "We are sorry 🫖: see https://acme.example/help."
+    sent = replier_of(bluesky, brand).reply(mention_of(more, ann), text, "key-1", NoMoney(), datetime.now(UTC))
+    record = brand.records()[sent.remote_id]
+    assert (record["text"], record["reply"]["parent"]["uri"]) == (text, more.uri)
+    assert record["reply"]["root"]["uri"] == asked.uri
+    (facet,) = record["facets"]
+    place = facet["index"]
+    assert text.encode()[place["byteStart"] : place["byteEnd"]] == b"https://acme.example/help"
+
+
+def test_the_server_itself_keeps_a_reply_from_being_written_twice(bluesky: Network, brand: Person, ann: Person) -> None:
+    post, now = mention_of(ann.post("my kettle leaks"), ann), datetime.now(UTC)
+    one, other = replier_of(bluesky, brand), replier_of(bluesky, brand)
+    assert one.found(post, "We are sorry.", "key-2", NoMoney(), now) is None
+    before = len(brand.records())
+    sent = one.reply(post, "We are sorry.", "key-2", NoMoney(), now)
+    assert other.found(post, "We are sorry.", "key-2", NoMoney(), now) == sent
+    assert other.reply(post, "We are sorry.", "key-2", NoMoney(), now) == sent  # it looks first
+    with pytest.raises(ReplyRefused, match="InvalidSwap"):  # and without looking, the server refuses
+        other.reply(post, "Something else.", "key-2", NoMoney(), now)
+    assert len(brand.records()) == before + 1
+    assert brand.records()[sent.remote_id]["text"] == "We are sorry."
+
+
+def test_a_post_that_its_author_deleted_is_not_answered(bluesky: Network, brand: Person, ann: Person) -> None:
+    post = ann.post("my kettle leaks")
+    ann.delete(post)
+    with pytest.raises(ReplyRefused, match="does not show the post"):
+        replier_of(bluesky, brand).reply(mention_of(post, ann), "Sorry.", "key-3", NoMoney(), datetime.now(UTC))
 
 
 # --- the network of the tests -----------------------------------------------------------------------------------------

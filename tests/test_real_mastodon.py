@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from db.errors import SourceUnavailable
 from db.records import Position
+from jobs.replier import Looker
 from monitor.collectors.mastodon import MastodonCollector, MastodonOptions
 from tests.mastodon_rig import (
     ACME,
@@ -31,6 +33,8 @@ from tests.mastodon_rig import (
     Reader,
     texts,
 )
+from tests.reply_rig import FreeMeter, replier_of
+from tests.support import mention
 
 pytestmark = pytest.mark.slow
 
@@ -201,3 +205,24 @@ def test_mastodon_mock_is_read_as_well() -> None:
         checked = source.check([made[0].uri], None, NoBudget(), now)
         assert list(checked.gone) == [made[0].uri]
         assert len(texts(list(source.history(TAG, now - DAY, now + DAY, None, NoBudget(), now)))) == 93
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mastodon_mock") is None, reason="mastodon-mock is not installed")
+def test_a_reply_to_mastodon_mock_lies_beneath_its_post_and_is_found_there() -> None:
+    import mastodon
+
+    with mastodon_mock() as url:
+        client = mastodon.Mastodon(access_token="mock_token", api_base_url=url, request_timeout=15)
+        asked, now = client.status_post("#acme leaks"), datetime.now(UTC)
+        given = {"instance": url, "hashtags": ["acme"], "access_token": "mock_token", "replies": True}
+        replier = replier_of("mastodon", given)
+        author = f"{asked.account.acct}@{urlsplit(url).netloc}"
+        post = mention(asked.uri, "#acme leaks", now, source="mastodon", author=author)
+        text = "We are sorry: see https://acme.example/help"
+        assert isinstance(replier, Looker)
+        assert replier.found(post, text, "key-1", FreeMeter(), now) is None
+        sent = replier.reply(post, text, "key-1", FreeMeter(), now)
+        (answer,) = client.status_context(asked.id).descendants
+        assert answer.uri == sent.remote_id
+        assert f"@{asked.account.acct}" in answer.content
+        assert replier.found(post, text, "key-1", FreeMeter(), now) == sent

@@ -244,7 +244,7 @@ def test_an_unknown_stream_or_option_is_refused(reddit: FakeReddit) -> None:
     with pytest.raises(InputError, match="no stream"):
         run(collector(reddit), "search:Other")
     with pytest.raises(ValidationError):
-        options(reddit, password="x")
+        options(reddit, passwords="x")
 
 
 def test_an_account_in_the_environment_is_not_used(reddit: FakeReddit, monkeypatch: pytest.MonkeyPatch) -> None:

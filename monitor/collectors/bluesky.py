@@ -14,6 +14,7 @@ from db.records import Batch, Checked, Gap, Position
 from jobs.collector import Collector, Meter
 from monitor.collectors.bluesky_api import Account
 from monitor.collectors.bluesky_parse import is_post
+from monitor.collectors.bluesky_reply import BlueskyReplier
 from monitor.collectors.bluesky_search import Span, read_notifications, read_searches
 from monitor.collectors.bluesky_stream import KEPT, REWIND, Stream, from_cursor
 from monitor.collectors.dialects import bluesky_queries
@@ -62,6 +63,7 @@ class BlueskyOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     listen: Annotated[float, Field(gt=0, le=600)] = 20  # seconds that a run reads the stream at most
     replay: Annotated[str, AfterValidator(_duration)] = "0s"  # how far back a first run reads the stream
     overlap: Annotated[int, Field(ge=0, le=10_080)] = 60  # minutes searched again: posts show late
+    replies: bool = False  # posts are answered in the name of the account
     timeout: Annotated[float, Field(gt=0, le=300)] = 15  # seconds
     jetstream_url: Annotated[str, AfterValidator(_stream_address)] = "wss://jetstream.us-east.bsky.network/xrpc"
     service_url: Annotated[str, AfterValidator(_service_address)] = "https://bsky.social"
@@ -72,6 +74,8 @@ class BlueskyOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
             raise ValueError("give `handle` and `app_password` together, or neither")
         if self.handle is None and not self.stream:
             raise ValueError("nothing is left to read: give an account, or leave `stream` on")
+        if self.replies and self.handle is None:
+            raise ValueError("`replies` needs an account: give `handle` and `app_password`")
         return self
 
     @property
@@ -193,9 +197,19 @@ def build(options: BlueskyOptions, brands: Sequence[Brand]) -> Collector:
             )
     if options.handle is None or options.app_password is None:
         return BlueskyCollector(options, brands)
-    handle = options.handle.strip().removeprefix("@")
-    account = Account(options.service_url, handle, options.app_password, options.timeout)
+    account = _account(options.handle, options.app_password, options)
     return BlueskyAccountCollector(options, brands, account, _searches(options, brands))
+
+
+def _account(handle: str, password: SecretStr, options: BlueskyOptions) -> Account:
+    return Account(options.service_url, handle.strip().removeprefix("@"), password, options.timeout)
+
+
+def replier(options: BlueskyOptions, brands: Sequence[Brand]) -> BlueskyReplier | None:
+    """Make what answers posts, with a session of its own; None where the source does not."""
+    if not options.replies or options.handle is None or options.app_password is None:
+        return None
+    return BlueskyReplier(_account(options.handle, options.app_password, options))
 
 
 def explain(options: BlueskyOptions, brands: Sequence[Brand]) -> Sequence[str]:
@@ -208,4 +222,4 @@ def explain(options: BlueskyOptions, brands: Sequence[Brand]) -> Sequence[str]:
 
 @hookimpl
 def register_collectors(register: RegisterCollector) -> None:
-    register(CollectorKind("bluesky", BlueskyOptions, build, explain))
+    register(CollectorKind("bluesky", BlueskyOptions, build, explain, replier=replier))

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
 
 from db.errors import CollectorError, NotAuthorised, RateLimited, SourceUnavailable
 from db.records import Mention
-from monitor.collectors.bluesky_parse import read_all, read_view
+from monitor.collectors.bluesky_parse import COLLECTION, read_all, read_view
 from monitor.collectors.fetch import AGENT, LONGEST_WAIT, wait_until
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 PAGE = 100  # the most that a list gives at once
 REASONS = ["mention", "reply", "quote"]  # the notifications that are posts about the account
 _ENDED = frozenset({"ExpiredToken", "InvalidToken"})
+
+
+class NoRecord(SourceUnavailable):
+    """There is no such record."""
 
 
 class _Page(BaseModel):
@@ -75,6 +79,45 @@ class Account:
 
         return self._page("app.bsky.feed.getPosts", models.AppBskyFeedGetPosts.Params(uris=list(uris)), now)
 
+    def shown(self, uri: str, now: datetime) -> Mapping[str, Any] | None:
+        """Return a post as the API shows it, None where it does not. Raises as a collector does."""
+        from atproto import models
+
+        answer = self._ask("app.bsky.feed.getPosts", models.AppBskyFeedGetPosts.Params(uris=[uri]), now)
+        posts = answer.get("posts") if isinstance(answer, dict) else None
+        if not isinstance(posts, list):
+            raise SourceUnavailable("Bluesky's answer is no list of posts; the next run tries again")
+        return next((post for post in posts if isinstance(post, dict) and post.get("uri") == uri), None)
+
+    def own_record(self, rkey: str, now: datetime) -> Mapping[str, Any] | None:
+        """Return the record of a post of the account's own, None where it has none. Raises as a collector does."""
+        from atproto import models
+
+        self.log_in(now)
+        params = models.ComAtprotoRepoGetRecord.Params(repo=self.did or "", collection=COLLECTION, rkey=rkey)
+        try:
+            answer = self._ask("com.atproto.repo.getRecord", params, now)
+        except NoRecord:
+            return None
+        value = answer.get("value") if isinstance(answer, dict) else None
+        if not isinstance(value, dict):
+            raise SourceUnavailable("Bluesky's answer is no record; the next run tries again")
+        return value
+
+    def log_in(self, now: datetime) -> "Client":
+        """Return the client, logged in. Raises as a collector does."""
+        if self._not_before and now < self._not_before:
+            raise RateLimited(
+                f"Bluesky allows no further request before {self._not_before:%Y-%m-%d %H:%M:%S} UTC", self._not_before
+            )
+        return self._logged_in(now)[0]
+
+    def fault(self, error: Exception, now: datetime) -> CollectorError:
+        """Say in one line what an error of the client means, and forget a session that has ended."""
+        if session_ended(error):
+            self._client = None
+        return self._fault(error, now)
+
     def _page(self, method: str, params: Any, now: datetime) -> Page:
         answer = self._ask(method, params, now)
         try:
@@ -99,9 +142,11 @@ class Account:
             try:
                 answer = client.invoke_query(method, params=params, output_encoding="application/json")
             except (AtProtocolError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-                if again and not is_new and _session_ended(error):
+                if again and not is_new and session_ended(error):
                     self._client = None
                     continue
+                if _code(error) == "RecordNotFound":
+                    raise NoRecord("Bluesky has no such record") from None
                 raise self._fault(error, now) from None
             if answer.headers.get("ratelimit-remaining") == "0":
                 self._not_before = _renewed(answer.headers, now)
@@ -195,7 +240,7 @@ def _named(error: Exception) -> str:
     return f" ({code})" if code else ""
 
 
-def _session_ended(error: Exception) -> bool:
+def session_ended(error: Exception) -> bool:
     return _status(error) == 401 or (_status(error) == 400 and _code(error) in _ENDED)
 
 

@@ -28,6 +28,7 @@ from monitor.collectors.mastodon_parse import (
     order,
     tells_time,
 )
+from monitor.collectors.mastodon_reply import MastodonReplier
 from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
 
 LIVE = "live"
@@ -67,6 +68,8 @@ class MastodonOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     first: Annotated[int, Field(ge=1, le=1000)] = 40  # posts read of each stream at the first run
     most_pages: Annotated[int, Field(ge=1, le=1000)] = 50  # of a stream in a run
     timeout: Annotated[float, Field(gt=0, le=300)] = 15  # seconds
+    replies: bool = False  # posts are answered in the name of the account whose token this is
+    longest_reply: Annotated[int, Field(ge=100, le=100_000)] = 500  # characters that the server takes
 
     @field_validator("access_token")
     @classmethod
@@ -80,6 +83,8 @@ class MastodonOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     def _search_needs_a_token(self) -> Self:
         if self.search and not self.access_token:
             raise ValueError("`search` needs an `access_token`: servers let only members search posts")
+        if self.replies and not self.access_token:
+            raise ValueError("`replies` needs an `access_token` that may write statuses (write:statuses)")
         return self
 
 
@@ -275,6 +280,13 @@ def _explain(options: MastodonOptions, brands: Sequence[Brand]) -> Sequence[str]
     return MastodonCollector(options, brands).explain()
 
 
+def _replier(options: MastodonOptions, brands: Sequence[Brand]) -> MastodonReplier | None:
+    if not options.replies or options.access_token is None:
+        return None
+    token = options.access_token.get_secret_value()
+    return MastodonReplier(options.instance, token, options.timeout, options.longest_reply)
+
+
 def _first_look(name: str) -> Mapping[str, object]:
     tag = "".join(character for character in name if character.isalnum())
     return {"instance": "https://mastodon.social", "hashtags": [tag] if tag else []}
@@ -283,4 +295,4 @@ def _first_look(name: str) -> Mapping[str, object]:
 @hookimpl
 def register_collectors(register: RegisterCollector) -> None:
     """Offer the source kind "mastodon"."""
-    register(CollectorKind("mastodon", MastodonOptions, MastodonCollector, _explain, _first_look))
+    register(CollectorKind("mastodon", MastodonOptions, MastodonCollector, _explain, _first_look, replier=_replier))

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -16,6 +16,8 @@ from monitor.collectors.fetch import AGENT, LONGEST_WAIT, wait_until
 if TYPE_CHECKING:
     import mastodon
     import requests
+
+    from monitor.collectors.once import Once
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Api:
         self, instance: str, token: str | None, timeout: float, limits: Limits, now: datetime, keep: int = 0
     ) -> None:
         self._host, self._token = urlsplit(instance).netloc, token
+        self._instance, self._timeout = instance, timeout
         self._limits, self._now, self._keep = limits, now, keep
         self._last = _Last()
         self._session = _session(self._last, instance)
@@ -115,6 +118,48 @@ class Api:
             if self._last.status in (404, 410) and self._last.is_json:
                 return None
             raise
+
+    def fetched(self, uri: str) -> object | None:
+        """Return a post of any server by its address, which this server fetches where it does not know it; or None."""
+        answer = self._ask(lambda: self._client.search_v2(uri, resolve=True, result_type="statuses", limit=1))
+        posts = answer.get("statuses") if isinstance(answer, dict) else None
+        if not isinstance(posts, list):
+            raise self._unreadable()
+        return next((post for post in posts if isinstance(post, dict) and post.get("uri") == uri), None)
+
+    def account(self) -> Mapping[str, Any]:
+        """Return the account whose token this is."""
+        answer = self._ask(self._client.account_verify_credentials)
+        if not isinstance(answer, dict) or not answer.get("id"):
+            raise self._unreadable()
+        return answer
+
+    def answers(self, id: str) -> list[Mapping[str, Any]]:
+        """Return what was answered to a post, and to the answers."""
+        answer = self._ask(lambda: self._client.status_context(id))
+        posts = answer.get("descendants") if isinstance(answer, dict) else None
+        if not isinstance(posts, list):
+            raise self._unreadable()
+        return [post for post in posts if isinstance(post, dict)]
+
+    def reply(self, id: str, text: str, visibility: str, key: str) -> object:
+        """Answer a post; the server takes the same key for the same reply."""
+        return self._ask(
+            lambda: self._client.status_post(text, in_reply_to_id=id, visibility=visibility, idempotency_key=key)
+        )
+
+    def send_once(self, path: str) -> "Once":
+        """From now on let a POST to a path through once; what is returned knows whether it can have left."""
+        from monitor.collectors.once import Once
+
+        once = Once(path, self._timeout)
+        self._session.mount(self._instance, once)
+        return once
+
+    @property
+    def status_of_last(self) -> int | None:
+        """The status of the last answer, None where there was none."""
+        return self._last.status
 
     def find_streams(self) -> None:
         """Ask where the server's streams are, once for all of them; raises as the others do."""

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, SecretStr, ValidationError, model_validator
 
 from db.errors import CollectorError, InputError, NotAuthorised, RateLimited, SourceUnavailable
 from db.records import Batch, Checked, Gap, Mention, Position, Reach
 from jobs.collector import Meter
 from monitor.collectors.dialects import reddit_query
+from monitor.collectors.reddit_reply import RedditReplier
 from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _address(url: str) -> str:
     return url.rstrip("/")
 
 
-class RedditOptions(BaseModel, extra="forbid"):
+class RedditOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     """The options of a source of kind "reddit"."""
 
     subreddits: Annotated[list[str], Field(min_length=1), AfterValidator(_subreddits)]
@@ -68,6 +69,16 @@ class RedditOptions(BaseModel, extra="forbid"):
     timeout: Annotated[float, Field(gt=0, le=300)] = 15  # seconds
     overlap: Annotated[int, Field(ge=0, le=10_080)] = 60  # minutes read again before the cursor: search lags behind
     submissions: Literal["search", "all"] = "search"  # a search for each brand, or one poll of all that is new
+    replies: bool = False  # posts are answered in the name of this account
+    username: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{3,20}$")] | None = None
+    password: SecretStr | None = None
+    refresh_token: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _replies_need_an_account(self) -> Self:
+        if self.replies and not ((self.username and self.password) or self.refresh_token):
+            raise ValueError("`replies` needs an account: give `username` and `password`, or a `refresh_token`")
+        return self
 
 
 def _utc(time: datetime) -> datetime:
@@ -393,6 +404,10 @@ def _explain(options: RedditOptions, brands: Sequence[Brand]) -> Sequence[str]:
     return RedditCollector(options, brands).explain()
 
 
+def _replier(options: RedditOptions, brands: Sequence[Brand]) -> RedditReplier | None:
+    return RedditReplier(options) if options.replies else None
+
+
 @hookimpl
 def register_collectors(register: RegisterCollector) -> None:
-    register(CollectorKind("reddit", RedditOptions, RedditCollector, _explain))
+    register(CollectorKind("reddit", RedditOptions, RedditCollector, _explain, replier=_replier))

@@ -12,6 +12,7 @@ from monitor.collectors.x_compliance import AT_ONCE, ComplianceJob, look_up
 from monitor.collectors.x_limits import Limits
 from monitor.collectors.x_mentions import Timeline
 from monitor.collectors.x_options import XOptions
+from monitor.collectors.x_reply import make
 from monitor.collectors.x_search import FRESH, WINDOW, Search
 from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
 
@@ -160,4 +161,4 @@ def explain(options: XOptions, brands: Sequence[Brand]) -> Sequence[str]:
 @hookimpl
 def register_collectors(register: RegisterCollector) -> None:
     """Offer the source kind "x"."""
-    register(CollectorKind("x", XOptions, build, explain, price=lambda options: options.price_per_post))
+    register(CollectorKind("x", XOptions, build, explain, price=lambda options: options.price_per_post, replier=make))

@@ -2,9 +2,9 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 Price = Annotated[Decimal, Field(ge=0)]
 
@@ -26,6 +26,13 @@ class XOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     stream: bool = False  # listen to the filtered stream for a while
     listen: Annotated[float, Field(gt=0, le=300)] = 20  # seconds
     timeout: float = Field(15, gt=0)
+    replies: bool = False  # posts are answered through this source, in the name of the account of these keys
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+    access_token: SecretStr | None = None
+    access_token_secret: SecretStr | None = None
+    price_per_reply: Price = Decimal("0.015")
+    price_per_reply_with_link: Price = Decimal("0.20")
 
     @field_validator("bearer_token")
     @classmethod
@@ -34,6 +41,23 @@ class XOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
         if not re.fullmatch(r"[!-~]+", word):
             raise ValueError("give the app's bearer token: one word without spaces")
         return SecretStr(word)
+
+    @field_validator("api_key", "api_secret", "access_token", "access_token_secret")
+    @classmethod
+    def _one_word_each(cls, key: SecretStr | None) -> SecretStr | None:
+        word = key.get_secret_value().strip() if key else ""
+        if key and not re.fullmatch(r"[!-~]+", word):
+            raise ValueError("give the key as X shows it: one word without spaces")
+        return SecretStr(word) if key else None
+
+    @model_validator(mode="after")
+    def _replies_need_an_account(self) -> Self:
+        if self.replies and not all((self.api_key, self.api_secret, self.access_token, self.access_token_secret)):
+            raise ValueError(
+                "`replies` needs `api_key`, `api_secret`, `access_token` and `access_token_secret` (OAuth 1.0a, with "
+                "write permission) from X's developer console"
+            )
+        return self
 
     @field_validator("api_url")
     @classmethod

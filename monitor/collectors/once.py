@@ -1,0 +1,57 @@
+"""Sending a reply once: how far a request came, and which faults prove that nothing was sent.
+
+Imported by the function that needs it, since requests is slow to load.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from db.errors import CollectorError, NotAuthorised, RateLimited, ReplyRefused
+from monitor.collectors.x_faults import never_sent
+
+SOON = timedelta(minutes=1)  # until what did not leave for want of a connection is tried again
+
+
+class SecondTry(requests.RequestException):
+    """A client library wanted to send a reply again by itself."""
+
+
+class Once(HTTPAdapter):
+    """Lets a POST to one path through once, and knows whether it can have left."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self._path, self._timeout = path, timeout
+        self.left = False  # whether the platform can have got it
+        self._tried = False
+        super().__init__()
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        options["timeout"] = self._timeout
+        if request.method != "POST" or urlsplit(request.url or "").path.rstrip("/") != self._path:
+            return super().send(request, *args, **options)
+        if self._tried:
+            raise SecondTry("a reply is sent once")
+        self._tried = self.left = True
+        try:
+            return super().send(request, *args, **options)
+        except requests.RequestException as error:
+            self.left = not never_sent(error)
+            raise
+
+
+def later(what: str, now: datetime) -> RateLimited:
+    """Say that nothing was sent, and that it is tried again soon."""
+    return RateLimited(f"{what}; nothing was sent, it is tried again soon", now + SOON)
+
+
+def not_sent(error: CollectorError, now: datetime) -> Exception:
+    """What an error means that came before anything was sent: a person must act, or it is tried again."""
+    if isinstance(error, RateLimited):
+        return error
+    if isinstance(error, NotAuthorised):
+        return ReplyRefused(str(error))
+    return later(str(error).removesuffix("; the next run tries again"), now)
