@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from html.parser import HTMLParser
 from json import loads
 from pathlib import Path
@@ -68,14 +69,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
     monkeypatch.setattr("models.classifier.load", lambda *_, **__: Keywords())
-    monkeypatch.setattr("monitor.web.app.utc_now", lambda: NOW + HOUR)  # alerts are shown for a month
     configure(tmp_path, '[[sources]]\nkind = "file"\nname = "feed"\npath = "feed.jsonl"\n[web]\nport = 0')
     return tmp_path
 
 
 @pytest.fixture
-def url(folder: Path) -> Iterator[str]:
-    server = Server(config.load(folder / "sentimon.toml", plugins.load()))
+def clock() -> list[datetime]:
+    return [NOW + HOUR]  # alerts are shown for a month
+
+
+@pytest.fixture
+def url(folder: Path, clock: list[datetime]) -> Iterator[str]:
+    server = Server(config.load(folder / "sentimon.toml", plugins.load()), lambda: clock[0])
     server.start()
     yield server.url
     server.stop()
@@ -102,30 +107,18 @@ def test_page_and_twin_carry_the_same_facts(folder: Path, url: str) -> None:
     spike(folder)
     assert sentimon("run", "--once", "--job", "collect").exit_code == 1  # there is no feed.jsonl
     twin = loads(get(f"{url}/status.json").text)
-    page = Page(get(f"{url}/").text)
+    page = Page(get(f"{url}/status").text)
     status = twin["status"]
-    assert f"{status['posts']} posts stored, {status['waiting_for_score']} wait for a score" in page.words
-    assert f"{status['waiting_for_answer']} for an answer" in page.words
-    (alert,) = twin["alerts"]
-    assert alert["summary"] in page.words
-    assert f"since {minute(alert['starts'])}, over at {minute(alert['ends'])}; {alert['post_count']} neg" in page.words
+    assert f"Posts stored {status['posts']} Wait for a score {status['waiting_for_score']}" in page.words
+    assert f"Wait for an answer {status['waiting_for_answer']}" in page.words
     assert status["open_alerts"] == []
     assert len(twin["queue"]) == min(status["waiting_for_answer"], 50) > 20
-    for case in twin["queue"]:
-        for fact in (
-            minute(case["created_at"]),
-            case["brand"],
-            case["source"],
-            case["author"],
-            " ".join(case["text"].split()),
-        ):
-            assert fact in page.words
     for brand in twin["brands"]:
         counts = [str(brand[key]) for key in ("mentions", "negative", "neutral", "positive", "not_rated")]
         net = "-" if brand["net_sentiment"] is None else f"{brand['net_sentiment']:+.2f}"
         assert " ".join([brand["brand"], *counts, net]) in page.words
     for source in status["sources"]:
-        assert f"{source['name']} ({source['kind']}) {source['last_error']}" in page.words
+        assert f"{source['name']} ({source['kind']}) trouble {source['last_error']}" in page.words
     for job in status["jobs"]:
         assert job["line"] in page.words
     (gap,) = status["gaps"]
@@ -147,18 +140,15 @@ def test_the_twin_says_what_the_command_says(folder: Path, url: str) -> None:
     }
 
 
-def test_alerts_older_than_a_month_are_left_to_the_command(
-    folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_twin_leaves_alerts_older_than_a_month_to_the_list(folder: Path, url: str, clock: list[datetime]) -> None:
     spike(folder)
     for later, shown in ((29 * DAY, 1), (31 * DAY, 0)):
-        monkeypatch.setattr("monitor.web.app.utc_now", lambda later=later: NOW + later)
+        clock[0] = NOW + later
         assert len(loads(get(f"{url}/status.json").text)["alerts"]) == shown
-    assert "None in the last 30 days." in Page(get(f"{url}/").text).words
     assert len(loads(said(sentimon("alerts", "--json")))) == 1
 
 
-def test_a_page_shows_at_most_fifty_alerts_the_newest_first(folder: Path, url: str) -> None:
+def test_the_twin_holds_at_most_fifty_alerts_the_newest_first(folder: Path, url: str) -> None:
     spike(folder)
     with Store(folder / "posts.db") as store:
         (alert,) = store.alerts.find(Filter())
@@ -190,29 +180,30 @@ def test_hostile_text_stays_text(folder: Path, url: str) -> None:
                 store.sources.spent("feed", "2026-03"),
             )
         )
-    page = Page(get(f"{url}/").text)
-    assert not page.tags & {"script", "img", "b", "i", "u"}
+    page = Page(get(f"{url}/status").text)
+    assert not page.tags & {"script", "b", "i", "u"}
     assert not {name for name in page.attributes if name.startswith("on")}
-    for text in (EVIL, "<b>bob 0</b>", "<i>Initech</i>", "<script>alert(2)</script>", "<script>alert(3)</script>"):
+    for text in ("<i>Initech</i>", "<u>s</u>", "<script>alert(2)</script>", "<script>alert(3)</script>"):
         assert text in page.words
-    assert set(page.links) == {"status.json", "alerts/1", "https://a.example/?a=1&b=2"}
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "//a.example", "vbscript:x"])
 def test_only_links_to_the_web_become_links(folder: Path, url: str, link: str) -> None:
     spike(folder)
+    assert "https://a.example/?a=1&b=2" in Page(get(f"{url}/alerts/1").text).links
     with sqlite3.connect(folder / "posts.db") as database:  # as no collector would store it
         database.execute("UPDATE mentions SET url = ?", (link,))
-    assert Page(get(f"{url}/").text).links == ["status.json", "alerts/1"]
+    assert not {each for each in Page(get(f"{url}/alerts/1").text).links if each == link or each.endswith(link)}
 
 
-@pytest.mark.parametrize("path", ["/", "/status.json", "/healthz", "/nowhere"])
-def test_every_answer_forbids_scripts_and_frames(url: str, path: str) -> None:
+@pytest.mark.parametrize("path", ["/status", "/status.json", "/alerts", "/healthz", "/nowhere", "/static/app.css"])
+def test_every_answer_forbids_what_is_not_ours_and_frames(url: str, path: str) -> None:
     headers = get(f"{url}{path}").headers
     policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == "'none'"
     assert policy["frame-ancestors"] == "'none'"
-    assert "script-src" not in policy
+    assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
+    assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
 
@@ -224,18 +215,17 @@ def test_there_is_no_other_page(url: str, path: str) -> None:
     answer = get(f"{url}{path}")
     assert answer.status == 404
     assert answer.headers["Content-Type"].startswith("text/plain")
-    assert answer.text == "There is no such page; the status is at /\n"
+    assert answer.text == "There is no such page.\n"
 
 
 def test_nothing_can_be_changed_from_outside(url: str) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
-        assert get(f"{url}/", method).status == 405
+        assert get(f"{url}/status", method).status == 405
 
 
 def test_an_empty_database_has_a_page(url: str) -> None:
-    page = Page(get(f"{url}/").text)
-    assert "0 posts stored" in page.words
-    assert "Nothing waits." in page.words
+    page = Page(get(f"{url}/status").text)
+    assert "Posts stored 0 Wait for a score 0" in page.words
     assert "feed (file) ok never" in page.words
     assert loads(get(f"{url}/healthz").text) == {"ok": True}
 
@@ -243,7 +233,7 @@ def test_an_empty_database_has_a_page(url: str) -> None:
 def test_a_database_that_cannot_be_used_is_told_in_one_line(folder: Path, url: str) -> None:
     said(sentimon("status"))
     (folder / "posts.db").write_bytes(b"no database " * 1000)
-    for path in ("/", "/status.json"):
+    for path in ("/status", "/alerts", "/status.json"):
         answer = get(f"{url}{path}")
         assert answer.status == 503
         assert answer.text.count("\n") == 1
@@ -251,7 +241,7 @@ def test_a_database_that_cannot_be_used_is_told_in_one_line(folder: Path, url: s
 
 
 def test_the_page_is_written_for_everybody(url: str) -> None:
-    text = get(f"{url}/").text
+    text = get(f"{url}/status").text
     assert text.startswith('<!doctype html>\n<html lang="en">')
     assert '<meta name="viewport"' in text
     page = Page(text)
@@ -269,3 +259,14 @@ def test_a_source_is_remembered_longer_than_its_runs(folder: Path) -> None:
     (source,) = taken["sources"]
     assert (source["last_run"], source["next_run"]) == (to_text(NOW - 6 * DAY), to_text(NOW + DAY))
     assert not [line for line in status_lines(taken) if "not read yet" in line]
+
+
+def test_files_that_never_change_are_kept_for_a_year_and_pages_never(url: str) -> None:
+    links = Page(get(f"{url}/status").text).links
+    (sheet,) = [link for link in links if "/static/app.css?v=" in link]
+    assert get(f"{url}/{sheet.removeprefix('./')}").headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert get(f"{url}/static/app.css").headers["Cache-Control"] == "no-cache"
+    assert get(f"{url}/static/none.css?v=1").headers["Cache-Control"] == "no-store"
+    assert get(f"{url}/status").headers["Cache-Control"] == "no-store"
+    for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd"):
+        assert get(f"{url}{path}").status == 404

@@ -10,9 +10,11 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from db.desk import Session, User
 from db.filters import Filter
 from db.records import Alert, Part, Silence, Story
 from db.store import Store
+from db.tokens import hashed
 from jobs.wording import summary
 from monitor import config, links, plugins
 from monitor.web.server import Server
@@ -67,10 +69,11 @@ class Answer:
 
 @dataclass
 class Rig:
-    """A server over the folder's database."""
+    """A server over the folder's database, and somebody who may look at everything and change nothing."""
 
     folder: Path
     url: str
+    cookie: str = "sentimon_session=veras"
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -78,7 +81,7 @@ class Rig:
         """Ask without following where an answer leads."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=20)
         try:
-            connection.request(method, path, body, dict(headers or {}))
+            connection.request(method, path, body, {"Cookie": self.cookie} | dict(headers or {}))
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read().decode())
         finally:
@@ -123,10 +126,12 @@ class Rig:
 
 
 @pytest.fixture
-def rig(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    monkeypatch.setattr("monitor.web.app.utc_now", lambda: NOW)
+def rig(folder: Path) -> Iterator[Rig]:
     configure(folder, '[web]\nport = 0\nurl = "https://desk.example"')
-    server = Server(config.load(folder / "sentimon.toml", plugins.load()))
+    with Store(folder / "posts.db") as store, store.transaction():
+        vera = store.users.add(User(0, "vera", "viewer"), None, NOW)
+        store.sessions.add(Session(hashed("veras"), vera.id, NOW, NOW, NOW + DAY))
+    server = Server(config.load(folder / "sentimon.toml", plugins.load()), lambda: NOW)
     server.start()
     yield Rig(folder, server.url)
     server.stop()

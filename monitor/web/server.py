@@ -1,6 +1,8 @@
 """Serving the pages in a thread of the process that runs everything else."""
 
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from db.errors import SentimonError
@@ -12,18 +14,20 @@ LAST_WORD = 2.0  # seconds that requests in flight get at the end, after those t
 class Server:
     """Serves from `start` to `stop`; raises when the address is taken."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clock: Callable[[], datetime] | None = None) -> None:
         import uvicorn
 
         from monitor.web.app import build
 
         self._address = (config.web.host, config.web.port)
+        self._app = build(config, clock)
         settings = uvicorn.Config(
-            build(config),
+            self._app,
             host=config.web.host,
             port=config.web.port,
             log_level="warning",
             access_log=False,  # it would hold the tokens of links
+            proxy_headers=False,  # who is believed, addresses.py says
         )
         self._server: Any = uvicorn.Server(settings)
         self._socket: Any = None
@@ -55,6 +59,7 @@ class Server:
     def leave(self) -> None:
         """Take no more requests; does not wait, so that a signal handler can say it."""
         self._server.should_exit = True
+        self._app.state.live.end()  # pages that listen would go on for ever
 
     def stop(self) -> None:
         """End, giving requests in flight a moment."""

@@ -73,5 +73,8 @@ def user_of(request: Request) -> User | None:
 
 
 def relative(request: Request, address: str) -> str:
-    """Write an address of ours ("/desk?brand=Acme") relative to the one that was asked for."""
-    return "../" * (request.url.path.count("/") - 1) + address.removeprefix("/") or "./"
+    """Write an address of ours ("/desk?brand=Acme") relative to the one that was asked for.
+
+    It begins with a dot: whatever the rest is, no browser takes it for another site or scheme.
+    """
+    return ("../" * (request.url.path.count("/") - 1) or "./") + address.removeprefix("/")
