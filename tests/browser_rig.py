@@ -3,10 +3,12 @@
 They skip, saying so, where there is no chromium; `.ci/run` installs it.
 """
 
+import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from db.desk import User
 from db.store import Store
 from jobs.schedule import run_all
-from monitor import config, plugins
+from monitor import accounts, config, plugins
 from monitor.cli.demo import _prepare
 from monitor.web.server import Server
 from tests.support import NOW
@@ -37,6 +39,7 @@ class World:
     url: str
     browser: Browser
     contexts: list[BrowserContext] = field(default_factory=list)
+    now: datetime = NOW  # what the server's clock says
 
     @property
     def database(self) -> Path:
@@ -47,10 +50,8 @@ class World:
 
     def person(self, name: str, role: str, brands: tuple[str, ...] | None = None) -> User:
         """Make a user who can log in with PASSWORD."""
-        from monitor.web.passwords import hashed
-
         with self.store() as store, store.transaction():
-            return store.users.add(name, role, NOW, password=hashed(PASSWORD), brands=brands)
+            return store.users.add(User(0, name, role, brands), accounts.hasher().hash(PASSWORD), NOW)
 
     def page(self, size: tuple[int, int] = WIDE, dark: bool = False, scripts: bool = True, **more: Any) -> Page:
         """Open a window of a browser that nobody has used before; what it complains of fails the test."""
@@ -95,22 +96,26 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the demo has run once, with the bundled model, up to NOW."""
-    folder = tmp_path_factory.mktemp("demo")
-    app = _prepare(folder, NOW)
-    for run in run_all(app.jobs(), app.config.database, lambda: NOW):
-        assert run.error is None, run
-    with app.store() as store:
-        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder in which the demo has run once, with the bundled model, up to NOW; all processes of a run share it."""
+    root = tmp_path_factory.getbasetemp()
+    root = root if worker_id == "master" else root.parent
+    folder = root / "demo"
+    with (root / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            folder.mkdir()
+            app = _prepare(folder, NOW)
+            for run in run_all(app.jobs(), app.config.database, lambda: NOW):
+                assert run.error is None, run
+            (folder / "done").touch()
     return folder
 
 
 @contextmanager
-def serving(folder: Path, clock: Any = lambda: NOW) -> Iterator[Server]:
+def serving(folder: Path, clock: Callable[[], datetime] = lambda: NOW) -> Iterator[Server]:
     """Serve a folder's pages on a free port."""
-    settings = config.load(folder / "sentimon.toml", plugins.load())
-    server = Server(settings, clock)
+    server = Server(config.load(folder / "sentimon.toml", plugins.load()), clock)
     server.start()
     try:
         yield server
@@ -118,17 +123,24 @@ def serving(folder: Path, clock: Any = lambda: NOW) -> Iterator[Server]:
         server.stop()
 
 
-@pytest.fixture
-def world(demo: Path, chromium: Browser, tmp_path: Path) -> Iterator[World]:
-    folder = tmp_path / "demo"
+@contextmanager
+def opened(demo: Path, folder: Path, browser: Browser, settings: str = "") -> Iterator[World]:
+    """Serve a copy of the demo with more settings."""
     shutil.copytree(demo, folder)
-    text = (folder / "sentimon.toml").read_text(encoding="utf-8")
-    (folder / "sentimon.toml").write_text(f"{text}\n[web]\nport = 0\n", encoding="utf-8")
-    with serving(folder) as server:
-        made = World(folder, server.url, chromium)
+    path = folder / "sentimon.toml"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n[web]\nport = 0\n{settings}", encoding="utf-8")
+    made = World(folder, "", browser)
+    with serving(folder, lambda: made.now) as server:
+        made.url = server.url
         yield made
         for context in made.contexts:
             context.close()
 
 
-__all__ = ["PASSWORD", "PHONE", "WIDE", "World", "chromium", "demo", "expect", "serving", "world"]
+@pytest.fixture
+def world(demo: Path, chromium: Browser, tmp_path: Path) -> Iterator[World]:
+    with opened(demo, tmp_path / "demo", chromium) as made:
+        yield made
+
+
+__all__ = ["PASSWORD", "PHONE", "WIDE", "World", "chromium", "demo", "expect", "opened", "serving", "world"]

@@ -1,0 +1,126 @@
+"""The list of the desk: what is asked for, what there is, and what every page of the desk shows beside it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, Response
+
+from db.desk import DISMISSALS, LEVELS, Case, User, visible
+from db.labels import COUNTED_STAGES, PILLARS, SENTIMENTS, TOUCHPOINTS
+from db.store import Store
+from monitor.web.desk import words
+from monitor.web.desk.asking import NOBODY, TABS, Question, number_of, read
+from monitor.web.desk.times import SNOOZES
+from monitor.web.desk.who import Viewer
+from monitor.web.site import SEEN, Site
+
+SHOWN = 30  # cases of a page of the list
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A tab, how many cases it has, and where it is."""
+
+    name: str
+    title: str
+    count: int
+    address: str
+
+
+def mount(app: FastAPI, site: Site) -> None:
+    """Add /desk."""
+
+    @app.api_route("/desk", methods=SEEN, response_class=HTMLResponse)
+    def show(request: Request, user: Viewer) -> Response:
+        now, asked = site.clock(), read(request.url.query)
+        with site.store() as store:
+            shown = gather(site, store, asked, user, now)
+            standing = _standing(store, asked, user, now)
+        said = request.query_params.get("did", "")
+        notice, of = words.DONE.get(said, ""), number_of(request.query_params.get("of", ""))
+        more = {"case": None, "standing": standing, "notice": notice, "of": of}
+        return site.page(request, "desk/desk.html", {**shown, **more})
+
+
+def gather(site: Site, store: Store, asked: Question, user: User, now: datetime) -> dict[str, Any]:
+    """Return what the template of the list wants."""
+    found = store.cases.queue(asked.asked(user), now, SHOWN + 1, (asked.page - 1) * SHOWN)
+    brands = [brand.name for brand in site.config.brands if user.sees(brand.name)]
+    sources = sorted({*store.mentions.counts_by_source(), *asked.all("source")})
+    return {
+        "asked": asked,
+        "items": found[:SHOWN],
+        "more": len(found) > SHOWN,
+        "first": (asked.page - 1) * SHOWN + 1,
+        "tabs": tabs(store, asked, user, now),
+        "last_event": store.cases.newest_event(),
+        "filters": _filters(brands, sources),
+        "views": store.views.of(user.name),
+        "tags": store.cases.tags()[:50],
+        "people": people(store, user),
+        "reasons": DISMISSALS,
+        "levels": LEVELS,
+        "snoozes": SNOOZES,
+        "states": words.STATES,
+        "waiting": words.waiting,
+        "plain": words.plain,
+        "sure": words.sure,
+        "short": words.short,
+        "before_of": store.conversations.before([one.id for one in found[:SHOWN]], visible(user, ())),
+        "stamp": words.stamp,
+    }
+
+
+def _standing(store: Store, asked: Question, user: User, now: datetime) -> list[tuple[str, int, str, str]]:
+    """Say how the queue stands: a name, a count, where its posts are, and how it looks."""
+    counts = store.cases.counts(asked.asked(user, "all"), now, user.name)
+    late = "down" if counts["overdue"] else ""
+    return [
+        ("Overdue", counts["overdue"], "?overdue=1", late),
+        ("Nobody has it", counts["unassigned"], f"?assignee={NOBODY}", ""),
+        ("Yours", counts["mine"], "?tab=mine", ""),
+        ("To approve", counts["waiting"], "?tab=waiting", ""),
+    ]
+
+
+def tabs(store: Store, asked: Question, user: User, now: datetime) -> list[Tab]:
+    """Count what is in each tab, under the same filters."""
+    counts = counted(store, asked, user, now)
+    return [Tab(name, title, counts[name], asked.with_tab(name)) for name, title in TABS.items()]
+
+
+def counted(
+    store: Store, asked: Question, user: User, now: datetime, names: Iterable[str] = tuple(TABS)
+) -> Mapping[str, int]:
+    """Count the cases of each tab."""
+    return {name: store.cases.total(asked.asked(user, name), now) for name in names}
+
+
+def people(store: Store, user: User) -> list[str]:
+    """Name those whom a case can be given to, whoever asks first."""
+    able = [one.name for one in store.users.every() if one.may("responder") and one.name != user.name]
+    return [*([user.name] if user.may("responder") else []), *able]
+
+
+def neighbours(items: Sequence[Case], case_id: int) -> tuple[int | None, int | None]:
+    """Return the cases before and after one in the list; where it is not in it, the first comes after."""
+    ids = [one.id for one in items]
+    if case_id not in ids:
+        return None, next(iter(ids), None)
+    at = ids.index(case_id)
+    return (ids[at - 1] if at else None), (ids[at + 1] if at + 1 < len(ids) else None)
+
+
+def _filters(brands: Sequence[str], sources: Sequence[str]) -> list[tuple[str, str, Sequence[str]]]:
+    return [
+        ("brand", "Brand", brands),
+        ("source", "Source", sources),
+        ("level", "Level", tuple(reversed(LEVELS))),
+        ("sentiment", "Sentiment", SENTIMENTS),
+        ("stage", "Stage", COUNTED_STAGES),
+        ("pillar", "Pillar", PILLARS),
+        ("touchpoint", "Touchpoint", TOUCHPOINTS),
+    ]

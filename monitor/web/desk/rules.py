@@ -1,0 +1,174 @@
+"""The desk's rules: which posts become cases, of which level and whose; tried out before they are kept."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, Response
+
+from db.desk import LEVELS, Conditions, Rule, User, visible
+from db.errors import InputError
+from db.labels import PILLARS, REPLIES, SENTIMENTS, STAGES, TOUCHPOINTS
+from db.store import Store
+from jobs.desk.rules import Preview, checked, preview, save
+from monitor.web.auth import form
+from monitor.web.desk import words
+from monitor.web.desk.asking import DIGITS
+from monitor.web.desk.queue import people
+from monitor.web.desk.who import Approver
+from monitor.web.forms import Form, Refused, line
+from monitor.web.site import SEEN, Site
+
+NAME_SHOWN = 60
+QUERY_SHOWN = 1_000
+NOWHERE = "There is no such rule."
+
+
+def mount(app: FastAPI, site: Site) -> None:
+    """Add /desk/rules. A rule for brands that somebody may not see is not theirs to change."""
+
+    def page(request: Request, store: Store, user: User, status: int = 200, **more: Any) -> Response:
+        values = {
+            "rules": [{"rule": one, "says": said(one), "yours": _theirs(one, user)} for one in store.rules.all()],
+            "choices": _choices(site, store, user),
+            "people": people(store, user),
+            "levels": LEVELS,
+            "plain": words.plain,
+            "stamp": words.stamp,
+            "edited": None,
+            "tried": None,
+            "notice": "",
+            **more,
+        }
+        return site.page(request, "desk/rules.html", values, status)
+
+    @app.api_route("/desk/rules", methods=SEEN, response_class=HTMLResponse)
+    def show(request: Request, user: Approver, edit: str = "") -> Response:
+        with site.store() as store:
+            edited = _find(store, edit, user) if edit else None
+            tried = _tried(store, edited, user, site) if edited else None
+            return page(request, store, user, edited=edited, tried=tried)
+
+    @app.post("/desk/rules")
+    async def act(request: Request, user: Approver) -> Response:
+        return await run_in_threadpool(decide, request, await form(request), user)
+
+    def decide(request: Request, given: Form, user: User) -> Response:
+        what = given.get("do", "")
+        with site.store() as store:
+            known = _find(store, given.get("id", ""), user) if given.get("id") else None
+            if known and what in ("up", "down", "enable", "disable", "remove"):
+                with store.transaction():
+                    _change(store, known, what)
+                return site.go(request, "/desk/rules")
+            wanted = _read(given, known)
+            try:
+                if not _theirs(wanted, user):
+                    raise InputError("choose the brands that it is for, of those that you see")
+                if what == "try":
+                    return page(request, store, user, edited=wanted, tried=_tried(store, wanted, user, site))
+                with store.transaction():
+                    save(store, wanted)
+            except InputError as error:
+                return page(request, store, user, 400, edited=wanted, notice=str(error))
+        return site.go(request, "/desk/rules")
+
+
+def said(rule: Rule) -> tuple[str, str]:
+    """Say which posts a rule is for, and what it makes of them."""
+    when = rule.when
+    labelled: Sequence[tuple[str, Sequence[str]]] = (
+        ("about", when.brands),
+        ("on", when.sources),
+        ("", when.sentiments),
+        ("stage", when.stages),
+        ("pillar", when.pillars),
+        ("touchpoint", when.touchpoints),
+        ("needs an answer:", when.replies),
+    )
+    parts = [f"{what} {' or '.join(map(words.plain, names))}".strip() for what, names in labelled if names]
+    if when.followers is not None:
+        parts.append(f"at least {when.followers:,} followers")
+    if when.query is not None:
+        parts.append(f"agrees with {when.query}")
+    if rule.ignore:
+        return ", ".join(parts), "no case"
+    makes = [f"level {rule.level}" if rule.level else "", f"to {rule.assignee}" if rule.assignee else ""]
+    makes.append(f"tagged {rule.tag}" if rule.tag else "")
+    return ", ".join(parts), ", ".join(part for part in makes if part) or "a case"
+
+
+def _theirs(rule: Rule, user: User) -> bool:
+    """Whether somebody may change a rule: it is for brands that they see."""
+    return user.brands is None or (bool(rule.when.brands) and all(map(user.sees, rule.when.brands)))
+
+
+def _find(store: Store, number: str, user: User) -> Rule:
+    is_number = number.isascii() and number.isdigit() and len(number) <= DIGITS
+    found = store.rules.get(int(number)) if is_number else None
+    if found is None or not _theirs(found, user):
+        raise Refused(404, NOWHERE)
+    return found
+
+
+def _tried(store: Store, rule: Rule, user: User, site: Site) -> Preview:
+    """Try a rule on what was posted; InputError where it cannot be used."""
+    return preview(store, checked(rule, store), site.clock(), visible(user, ()))
+
+
+def _change(store: Store, rule: Rule, what: str) -> None:
+    """Move a rule in the order, switch it on or off, or remove it; runs in the caller's transaction."""
+    if what == "remove":
+        store.rules.delete(rule.id)
+    elif what in ("enable", "disable"):
+        store.rules.save(replace(rule, enabled=what == "enable"))
+    else:
+        ids = [one.id for one in store.rules.all()]
+        at = ids.index(rule.id)
+        other = at - 1 if what == "up" else at + 1
+        if 0 <= other < len(ids):
+            ids[at], ids[other] = ids[other], ids[at]
+            store.rules.order(ids)
+
+
+def _read(given: Form, known: Rule | None) -> Rule:
+    """Read a rule of a form; what it says is checked when it is tried or kept."""
+    followers = given.get("followers", "").replace(",", "").strip()
+    number = int(followers) if followers.isascii() and followers.isdigit() and len(followers) <= DIGITS else None
+    when = Conditions(
+        brands=tuple(given.all("brand")),
+        sources=tuple(given.all("source")),
+        sentiments=tuple(given.all("sentiment")),
+        stages=tuple(given.all("stage")),
+        pillars=tuple(given.all("pillar")),
+        touchpoints=tuple(given.all("touchpoint")),
+        replies=tuple(given.all("reply")),
+        followers=-1 if followers and number is None else number,  # what is no number is refused as one
+        query=line(given.get("query", ""), QUERY_SHOWN) or None,
+    )
+    return Rule(
+        id=known.id if known else 0,
+        name=line(given.get("name", ""), NAME_SHOWN),
+        when=when,
+        level=given.get("level", "") or None,
+        assignee=given.get("assignee", "") or None,
+        tag=given.get("tag", "").strip() or None,
+        ignore=bool(given.get("ignore")),
+        enabled=known.enabled if known else True,
+        position=known.position if known else 0,
+    )
+
+
+def _choices(site: Site, store: Store, user: User) -> list[tuple[str, str, str, Sequence[str]]]:
+    """Return what can be said of posts: the field, its attribute in Conditions, its title, the values."""
+    return [
+        ("brand", "brands", "Brand", [brand.name for brand in site.config.brands if user.sees(brand.name)]),
+        ("source", "sources", "Source", sorted(store.mentions.counts_by_source())),
+        ("sentiment", "sentiments", "Sentiment", SENTIMENTS),
+        ("stage", "stages", "Stage", STAGES),
+        ("pillar", "pillars", "Pillar", PILLARS),
+        ("touchpoint", "touchpoints", "Touchpoint", TOUCHPOINTS),
+        ("reply", "replies", "Needs an answer", REPLIES),
+    ]

@@ -1,0 +1,175 @@
+"""The list of the desk: what is in it, for whom, filtered by the address; and what is done with several posts."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+from tests.support import DAY, HOUR, MINUTE, NOW
+from tests.web_desk_rig import Desk, desk, items, soup, text
+
+__all__ = ["desk"]
+
+FILTERS: Sequence[tuple[Mapping[str, str | Sequence[str]], set[int]]] = [
+    ({"brand": "Zenith"}, {3}),
+    ({"sentiment": "positive"}, {2}),
+    ({"sentiment": ["positive", "negative"]}, {1, 2}),
+    ({"source": "reddit"}, {3}),
+    ({"level": "high"}, {2}),
+    ({"q": "twice"}, {1}),
+    ({"assignee": "bob"}, {1}),
+    ({"assignee": "-"}, {2, 3}),
+    ({"tag": "vip"}, {2}),
+    ({"stage": "nonsense", "level": "<script>"}, {1, 2, 3}),
+    ({"q": 'a"b OR ('}, set()),
+    ({"alert": "12"}, set()),
+    ({"alert": "99999999999999999999"}, {1, 2, 3}),
+]
+NONSENSE: Sequence[tuple[Mapping[str, str], int]] = [
+    ({"do": "claim"}, 400),
+    ({"do": "nonsense", "case": "1"}, 400),
+    ({"do": "snooze", "case": "1", "until": "yesterday"}, 400),
+    ({"do": "dismiss", "case": "1", "reason": "bored"}, 409),
+    ({"do": "tag", "case": "1", "tag": ""}, 409),
+]
+
+
+def test_the_most_urgent_post_comes_first_and_says_why_it_is_here(desk: Desk) -> None:
+    desk.open("acme is awful")
+    desk.open("acme is down?", level="urgent")
+    page = desk.who("ann").get("/desk")
+    assert items(page) == [2, 1]
+    first = soup(page).select_one(".item")
+    assert first
+    assert "asks for an answer" in first.get_text()
+    assert "urgent" in first.get_text()
+    assert "due in 1 h" in first.get_text()
+
+
+def test_a_post_past_its_target_stands_out(desk: Desk) -> None:
+    desk.open("acme is awful")
+    desk.clock.on(HOUR + 25 * MINUTE)
+    late = soup(desk.who("ann").get("/desk")).select_one(".due.late")
+    assert late
+    assert late.get_text() == "overdue 25 min"
+
+
+def test_tabs_count_what_they_hold(desk: Desk) -> None:
+    desk.open(*(f"acme is awful {number}" for number in range(6)))
+    desk.press("ann", "claim", 1)
+    desk.press("bob", "claim", 2)
+    desk.press("ann", "dismiss", 3, reason="spam")
+    desk.press("ann", "snooze", 4, until="1h")
+    page = desk.who("ann").get("/desk")
+    counts = {str(tag["data-count"]): tag.get_text() for tag in soup(page).select(".tabs .count")}
+    assert counts == {"answer": "4", "mine": "1", "waiting": "0", "snoozed": "1", "done": "1", "all": "6"}
+    for tab, held in (("mine", {1}), ("snoozed", {4}), ("done", {3}), ("all", {1, 2, 3, 4, 5, 6})):
+        assert set(items(desk.who("ann").get(f"/desk?tab={tab}"))) == held
+
+
+def test_filters_stand_in_the_address(desk: Desk) -> None:
+    desk.open("acme charged twice")
+    desk.open("love acme", level="high")
+    desk.open("zenith is fine", brand="Zenith", source="reddit")
+    desk.press("bob", "claim", 1)
+    desk.press("ann", "tag", 2, tag="#VIP")
+    for asked, found in FILTERS:
+        page = desk.who("ann").get(f"/desk?{urlencode(asked, doseq=True)}")
+        assert set(items(page)) == found, asked
+        assert "<script>" not in page.text
+
+
+def test_a_long_list_has_pages(desk: Desk) -> None:
+    desk.open(*(f"acme is awful {number}" for number in range(40)))
+    first, second = desk.who("ann").get("/desk"), desk.who("ann").get("/desk?page=2")
+    assert len(items(first)) == 30
+    assert len(items(second)) == 10
+    assert not set(items(first)) & set(items(second))
+    further = soup(first).select_one('.pages a[rel="next"]')
+    assert further
+    assert str(further["href"]).endswith("desk?page=2")
+    assert items(desk.who("ann").get("/desk?page=99999999999")) == []
+
+
+def test_brands_that_somebody_may_not_see_are_not_there(desk: Desk) -> None:
+    desk.open("acme is awful")
+    desk.open("zenith is awful", brand="Zenith")
+    zoe = desk.who("zoe")
+    assert items(zoe.get("/desk?tab=all")) == [2]
+    assert items(zoe.get("/desk?brand=Acme")) == []
+    assert zoe.get("/desk/cases/1").status == 404
+    assert desk.press("zoe", "claim", 1).status == 404
+    assert "Acme" not in zoe.get("/desk").text
+
+
+def test_a_viewer_sees_no_buttons_and_is_refused_all_the_same(desk: Desk) -> None:
+    desk.open("acme is awful")
+    vera = desk.who("vera")
+    for address in ("/desk", "/desk/cases/1"):
+        forms = soup(vera.get(address)).select('main form[method="post"]')
+        assert all(str(form["action"]).endswith("desk/views") for form in forms)
+    assert desk.press("vera", "claim").status == 403
+    assert vera.press("/desk/several", do="claim", case="1").status == 403
+    assert vera.get("/desk/rules").status == 403
+    assert vera.press("/desk/snippets", name="a", text="b").status == 403
+    assert desk.case().state == "new"
+
+
+def test_without_the_token_of_the_page_nothing_is_done(desk: Desk) -> None:
+    desk.open("acme is awful")
+    assert desk.who("ann").send("/desk/cases/1", {"do": "claim", "version": "0"}).status == 403
+    assert desk.case().state == "new"
+
+
+def test_several_posts_are_claimed_and_dismissed_at_once(desk: Desk) -> None:
+    desk.open(*(f"acme is awful {number}" for number in range(4)))
+    done = desk.who("ann").press("/desk/several", do="claim", case=["1", "2"], query="level=normal")
+    assert (done.status, done.leads) == (303, "/desk?level=normal")
+    assert [desk.case(number).assignee for number in (1, 2, 3)] == ["ann", "ann", None]
+    desk.who("ann").press("/desk/several", do="dismiss", case=["3", "4"], reason="spam")
+    assert {desk.case(number).dismissed_for for number in (3, 4)} == {"spam"}
+
+
+def test_what_could_not_be_done_to_several_is_told_with_the_reason(desk: Desk) -> None:
+    desk.open(*(f"acme is awful {number}" for number in range(3)))
+    desk.press("bob", "claim", 2)
+    answer = desk.who("ann").press("/desk/several", do="claim", case=["1", "2", "3", "77", "x"])
+    assert answer.status == 200
+    said = text(answer)
+    assert "2 of 4 claimed" in said
+    assert "bob has case 2" in said
+    assert "there is no case 77" in said
+    assert desk.case(2).assignee == "bob"
+    assert desk.case(3).assignee == "ann"
+
+
+def test_nonsense_for_several_changes_nothing(desk: Desk) -> None:
+    desk.open("acme is awful")
+    for fields, status in NONSENSE:
+        assert desk.who("ann").press("/desk/several", **fields).status == status, fields
+    assert desk.case().version == 0
+
+
+def test_a_view_is_kept_shared_and_removed_by_its_owner(desk: Desk) -> None:
+    ann, bob = desk.who("ann"), desk.who("bob")
+    ann.press("/desk/views", name="Loud ones", query="level=high&tab=mine&page=3", shared="1")
+    ann.press("/desk/views", name="Only mine", query="level=low")
+    assert "Loud ones" in ann.get("/desk").text
+    assert "Only mine" in ann.get("/desk").text
+    page = bob.get("/desk")
+    assert "Loud ones" in page.text
+    assert "Only mine" not in page.text
+    assert soup(page).select_one('a[href$="desk?level=high&tab=mine"]')
+    assert bob.press("/desk/views/1/remove").status == 404
+    assert ann.press("/desk/views/1/remove").status == 303
+    assert "Loud ones" not in bob.get("/desk").text
+
+
+def test_a_view_without_a_name_is_refused(desk: Desk) -> None:
+    assert desk.who("ann").press("/desk/views", name=" ", query="level=high").status == 400
+
+
+def test_the_list_says_how_often_an_author_wrote_before_and_how_that_went(desk: Desk) -> None:
+    desk.open("acme is awful", author="Dora", at=NOW - DAY)
+    desk.open("acme is awful again", author="Dora")
+    assert "1 earlier, none answered" in text(desk.who("ann").get("/desk"))
+    desk.press("ann", "by hand", 1, text="Sorry!")
+    assert "1 earlier, 1 answered" in text(desk.who("ann").get("/desk"))

@@ -1,0 +1,83 @@
+"""The page of the desk's rules: tried before they are kept, ordered, switched off, and only by approvers."""
+
+from db.desk import Rule
+from tests.support import judge as judge_all
+from tests.support import keep, mention
+from tests.web_desk_rig import Desk, desk, soup, text
+
+__all__ = ["desk"]
+
+
+def rules(desk: Desk) -> list[Rule]:
+    with desk.store as store:
+        return store.rules.all()
+
+
+def test_a_rule_is_tried_on_what_was_posted_before_it_is_kept(desk: Desk) -> None:
+    with desk.store as store:
+        keep(store, *(mention(n, f"acme is awful {n}") for n in range(23)), mention("fine", "love acme"))
+        judge_all(store)
+    lea = desk.who("lea")
+    tried = lea.press("/desk/rules", do="try", name="Loud", sentiment="negative", level="high")
+    assert tried.status == 200
+    assert "It would have caught 23 posts in the last 30 days" in text(tried)
+    assert "acme is awful" in text(tried)
+    assert rules(desk) == []
+    assert lea.press("/desk/rules", do="save", name="Loud", sentiment="negative", level="high").status == 303
+    (kept,) = rules(desk)
+    assert (kept.name, kept.when.sentiments, kept.level) == ("Loud", ("negative",), "high")
+    assert "negative → makes level high" in text(lea.get("/desk/rules"))
+
+
+def test_rules_are_ordered_switched_off_changed_and_removed(desk: Desk) -> None:
+    lea = desk.who("lea")
+    for name in ("A", "B", "C"):
+        lea.press("/desk/rules", do="save", name=name, followers="1,000", tag="Loud", assignee="ann")
+    lea.press("/desk/rules", do="up", id="3")
+    lea.press("/desk/rules", do="down", id="1")
+    assert [rule.name for rule in rules(desk)] == ["C", "A", "B"]
+    lea.press("/desk/rules", do="disable", id="1")
+    assert [rule.enabled for rule in rules(desk)] == [True, False, True]
+    assert "1000" in str(soup(lea.get("/desk/rules?edit=1")).select_one('input[name="followers"]'))
+    lea.press("/desk/rules", do="save", id="1", name="A2", query="refund OR money", ignore="1")
+    changed = rules(desk)[1]
+    assert (changed.name, changed.when.query, changed.ignore, changed.enabled) == ("A2", "refund OR money", True, False)
+    lea.press("/desk/rules", do="enable", id="1")
+    lea.press("/desk/rules", do="remove", id="2")
+    assert [rule.name for rule in rules(desk)] == ["C", "A2"]
+
+
+def test_a_rule_that_cannot_be_used_is_refused_with_what_was_typed(desk: Desk) -> None:
+    lea = desk.who("lea")
+    lea.press("/desk/rules", do="save", name="Taken", sentiment="negative")
+    for fields in (
+        {"name": "", "sentiment": "negative"},
+        {"name": "Nothing said"},
+        {"name": "Taken", "sentiment": "positive"},
+        {"name": "Bad query", "query": "refund AND ("},
+        {"name": "Bad number", "followers": "many"},
+        {"name": "Bad label", "stage": "nirvana"},
+        {"name": "Nobody", "sentiment": "negative", "assignee": "vera"},
+        {"name": "Both", "sentiment": "negative", "ignore": "1", "level": "high"},
+    ):
+        for do in ("save", "try") if fields["name"] != "Taken" else ("save",):
+            refused = lea.press("/desk/rules", do=do, **fields)
+            assert refused.status == 400, fields
+            assert fields["name"] in refused.text
+    assert [rule.name for rule in rules(desk)] == ["Taken"]
+
+
+def test_rules_are_for_approvers(desk: Desk) -> None:
+    for name in ("ann", "vera", "zoe"):
+        assert desk.who(name).get("/desk/rules").status == 403
+        assert desk.who(name).press("/desk/rules", do="save", name="x", sentiment="negative").status == 403
+    assert rules(desk) == []
+    assert desk.who("lea").get("/desk/rules?edit=7").status == 404
+
+
+def test_hostile_names_of_rules_are_harmless(desk: Desk) -> None:
+    lea = desk.who("lea")
+    lea.press("/desk/rules", do="save", name="<script>alert(1)</script>", sentiment="negative", tag="<b>")
+    page = lea.get("/desk/rules")
+    assert "<script>alert" not in page.text
+    assert "&lt;script&gt;alert" in page.text
