@@ -1,0 +1,202 @@
+"""Share of voice, net sentiment of several in one picture, and touchpoints by source."""
+
+from collections.abc import Mapping, Sequence
+
+from jobs.trends.compare import Column
+from jobs.trends.experience import Cell
+from jobs.trends.overview import Voice
+from monitor.plots.bars import reach_of, shown
+from monitor.plots.draw import Drawing, part, signed, whole
+from monitor.plots.style import NARROW, WIDE, Plot
+from monitor.plots.timeline import FEW, Address, counts_row, mentions
+
+ROW, HEAD = 42, 28
+CELL = 44
+LOOKS = (
+    ("accent", ""),
+    ("warning", "7 4"),
+    ("positive", "2 4"),
+    ("negative", "10 3 2 3"),
+    ("neutral", "1 3"),
+    ("ink", "14 4"),
+)
+
+
+def voices_chart(voices: Sequence[Voice], title: str, address: Address | None = None, narrow: bool = False) -> Plot:
+    """Draw each brand's share of all their mentions, with its interval; own brands are filled, others pale."""
+    width = NARROW if narrow else WIDE
+    plan = Drawing(width, HEAD + ROW * max(len(voices), 1) + 8, title)
+    left, right = (96, width - 84) if narrow else (180, width - 210)
+    most = max([voice.share.high for voice in voices if voice.share] + [0.05])
+    with plan.unheard():
+        plan.text(left, 14, "share of mentions", "soft")
+        if not narrow:
+            plan.text(width - 4, 14, "net sentiment", "soft", "end")
+    for number, voice in enumerate(voices):
+        y = HEAD + ROW * number
+        counts = voice.compared.counts
+        with plan.link(address(voice.link) if address and counts.mentions else None, _voiced(voice)):
+            plan.rect(0, y, width, ROW, "none")
+            plan.text(4, y + 17, voice.brand, bold=voice.own, room=left - 12)
+            plan.text(4, y + 30, f"n {whole(counts.mentions)}", "soft", size=11)
+            if voice.share is None:
+                continue
+            x = left + voice.share.value / most * (right - left)
+            plan.rect(left, y + 9, x - left, 18, "accent", 0.92 if voice.own else 0.42, 2)
+            low, high = (left + edge / most * (right - left) for edge in (voice.share.low, voice.share.high))
+            if high - low > 3:
+                plan.line(low, y + 18, high, y + 18, "ink", 1.5)
+            plan.text(high + 6, y + 22, part(voice.share.value))
+            if not narrow:
+                if voice.change and voice.change.certain:
+                    rise = voice.change.value > 0
+                    points = f"{'▲' if rise else '▼'} {abs(voice.change.value) * 100:.1f} points"
+                    plan.text(width - 100, y + 22, points, "soft", "end", 11)
+                if voice.compared.net:
+                    plan.text(width - 4, y + 22, signed(voice.compared.net.value), anchor="end")
+    return plan.plot(
+        [
+            {
+                "brand": voice.brand,
+                "own": voice.own,
+                **counts_row(voice.compared.counts),
+                "share_of_voice": round(voice.share.value, 4) if voice.share else None,
+                "share_low": round(voice.share.low, 4) if voice.share else None,
+                "share_high": round(voice.share.high, 4) if voice.share else None,
+                "change": round(voice.change.value, 4) if voice.change else None,
+                "net_sentiment": round(voice.compared.net.value, 4) if voice.compared.net else None,
+            }
+            for voice in voices
+        ]
+    )
+
+
+def lines_chart(columns: Sequence[Column], title: str, address: Address | None = None, narrow: bool = False) -> Plot:
+    """Draw net sentiment of several, step by step from the first on; told apart by dashes and names too."""
+    width, height = (NARROW, 200) if narrow else (WIDE, 230)
+    drawn = columns[: len(LOOKS)]
+    each = 1 if narrow else 3
+    head = 22 + 18 * -(-max(len(drawn), 1) // each)
+    plan = Drawing(width, head + height + 26, title)
+    left, right = 44, width - 12
+    axis = reach_of([step.net for column in drawn for step in column.steps])
+    most = max([len(column.steps) for column in drawn] + [1])
+
+    def up(value: float) -> float:
+        return head + height / 2 * (1 - max(min(value / axis, 1.0), -1.0))
+
+    def across(number: int) -> float:
+        return left + (number + 0.5) / most * (right - left)
+
+    with plan.unheard():
+        plan.text(left, 14, "Net sentiment", bold=True, size=13)
+        for value in (-axis, -axis / 2, 0.0, axis / 2, axis):
+            plan.line(left, up(value), right, up(value), "edge" if not value else "line")
+            plan.text(left - 6, up(value) + 4, signed(value, 1), "soft", "end")
+        if columns:
+            steps = max(columns, key=lambda column: len(column.steps)).steps
+            every = -(-len(steps) // (4 if narrow else 8))
+            for number in range(0, len(steps), every):
+                at = steps[number].start
+                words = (
+                    f"{at:%H:%M}"
+                    if most > 1 and (steps[1].start - at).total_seconds() < 86_400 and at.hour
+                    else f"{at.day} {at:%b}"
+                )
+                plan.text(across(number), head + height + 18, words, "soft", "middle")
+    for number, (column, (ink, dash)) in enumerate(zip(drawn, LOOKS, strict=False)):
+        x, y = left + (number % each) * 260, 32 + 18 * (number // each)
+        counts = column.totals.counts
+        net = f"; net sentiment {signed(column.totals.net.value)}" if column.totals.net else ""
+        with plan.link(
+            address(column.link) if address and counts.mentions else None, f"{column.name}: {mentions(counts)}{net}"
+        ):
+            plan.rect(x, y - 13, 240, 18, "none")
+            plan.line(x, y - 4, x + 30, y - 4, ink, 2.5, dash)
+            plan.text(x + 36, y, column.name, room=200)
+    with plan.unheard():
+        for column, (ink, dash) in zip(drawn, LOOKS, strict=False):
+            run: list[tuple[float, float]] = []
+            for number, step in enumerate([*column.steps, None]):
+                if step is not None and step.net and step.net.n >= FEW:
+                    run.append((across(number), up(step.net.value)))
+                    continue
+                plan.course(run, ink, 2.2, dash)
+                if len(run) == 1:
+                    plan.dot(*run[0], 3, ink)
+                run = []
+    return plan.plot(
+        [
+            {
+                "name": column.name,
+                "start": step.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                **counts_row(step.counts),
+                "net_sentiment": round(step.net.value, 4) if step.net else None,
+            }
+            for column in columns
+            for step in column.steps
+        ]
+    )
+
+
+def matrix_chart(cells: Sequence[Cell], title: str, address: Address | None = None, narrow: bool = False) -> Plot:
+    """Draw net sentiment of touchpoints (down) by source (across); what has too few posts is grey."""
+    width = NARROW if narrow else WIDE
+    places = list(dict.fromkeys(cell.touchpoint for cell in cells))
+    sources = list(dict.fromkeys(cell.source for cell in cells))
+    left = 112 if narrow else 150
+    wide = (width - left) / max(len(sources), 1)
+    plan = Drawing(width, 26 + CELL * max(len(places), 1) + 4, title)
+    found: Mapping[tuple[str, str], Cell] = {(cell.touchpoint, cell.source): cell for cell in cells}
+    most = max([abs(cell.net.value) for cell in cells if cell.net and cell.enough] + [0.2])
+    with plan.unheard():
+        for number, source in enumerate(sources):
+            plan.text(left + wide * (number + 0.5), 16, source, "soft", "middle", room=wide - 4)
+        for number, place in enumerate(places):
+            plan.text(4, 26 + CELL * number + CELL / 2 + 4, shown(place), room=left - 10)
+    for row, place in enumerate(places):
+        for column, source in enumerate(sources):
+            cell = found.get((place, source))
+            if cell is None:
+                continue
+            x, y = left + wide * column, 26 + CELL * row
+            with plan.link(address(cell.link) if address and cell.counts.mentions else None, _cell_said(cell)):
+                if not cell.enough or cell.net is None:
+                    plan.rect(x + 1.5, y + 1.5, wide - 3, CELL - 3, "raised", radius=4)
+                    words = f"n {whole(cell.counts.rated)}" if cell.counts.rated else "–"
+                    plan.text(x + wide / 2, y + CELL / 2 + 4, words, "soft", "middle", 11)
+                    continue
+                strength = 0.12 + 0.34 * min(abs(cell.net.value) / most, 1.0)
+                plan.rect(
+                    x + 1.5, y + 1.5, wide - 3, CELL - 3, "positive" if cell.net.value > 0 else "negative", strength, 4
+                )
+                plan.text(x + wide / 2, y + 20, signed(cell.net.value), anchor="middle", bold=True)
+                plan.text(x + wide / 2, y + 34, f"n {whole(cell.counts.rated)}", "ink", "middle", 10.5)
+    return plan.plot(
+        [
+            {
+                "touchpoint": cell.touchpoint,
+                "source": cell.source,
+                **counts_row(cell.counts),
+                "net_sentiment": round(cell.net.value, 4) if cell.net else None,
+                "enough": cell.enough,
+            }
+            for cell in cells
+        ]
+    )
+
+
+def _voiced(voice: Voice) -> str:
+    words = f"{voice.brand}: {mentions(voice.compared.counts)}"
+    if voice.share:
+        words += f"; {part(voice.share.value)} of all mentions of the brands"
+    if voice.compared.net:
+        words += f"; net sentiment {signed(voice.compared.net.value)}"
+    return words
+
+
+def _cell_said(cell: Cell) -> str:
+    words = f"{shown(cell.touchpoint)} on {cell.source}: {mentions(cell.counts)}"
+    if not cell.enough:
+        return f"{words}; too few to say how they feel"
+    return f"{words}; net sentiment {signed(cell.net.value)}" if cell.net else words
