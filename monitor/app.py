@@ -5,33 +5,41 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from db.errors import ConfigError, InputError
-from db.records import Registered
+from db.records import Hour, Registered
 from db.store import Store
 from jobs.backfill import backfill
 from jobs.collect import Source, collect
 from jobs.collector import Checker, Historian
+from jobs.desk.triage import Triaging, triage
+from jobs.embed import embed
 from jobs.group import group
+from jobs.moods import Moods
 from jobs.notify import Telling, notify
 from jobs.outcome import Outcome
 from jobs.outlet import Outlet
 from jobs.period import About
 from jobs.prune import prune
 from jobs.recheck import recheck
+from jobs.replier import Outbox
+from jobs.reply import reply
 from jobs.rules import Sensitivity, Watching
 from jobs.schedule import Job, due
 from jobs.score import score
 from jobs.source import platform_of
 from jobs.stale import stale
 from jobs.survey import survey
+from jobs.trends.figures import Row
 from jobs.watch import watch
-from models.classifier import Classifier
+from models.classifier import Model
 from monitor.charts import digest_chart
 from monitor.config import Config, SourceConfig
 from monitor.links import links
 from monitor.mail.page import page
+from monitor.outbox import make_outbox
 from monitor.outlets import fingerprint, make_outlets
 from monitor.sections import span_of
 from monitor.views import picture_of
@@ -41,6 +49,8 @@ if TYPE_CHECKING:
 
 EVERY = timedelta(minutes=1)  # scoring, watching and notifying: with nothing new they cost next to nothing
 EVERY_PAST = timedelta(seconds=50)  # never for long at the same moment as the live runs
+EVERY_REPLY = timedelta(seconds=10)  # who has pressed "send" waits for it
+EVERY_DESK = timedelta(seconds=15)  # what people wait for in front of a page
 EVERY_SURVEY = timedelta(hours=1)
 EVERY_CHECK = timedelta(minutes=10)  # each time some of the posts that are due that day
 DAY = timedelta(days=1)
@@ -56,19 +66,21 @@ class App:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._loaded: tuple[Registered | None, Classifier] | None = None
+        self._loaded: tuple[Registered | None, Model] | None = None
+        self._loading = Lock()
 
     def store(self) -> Store:
         """Open the store, for the calling thread."""
         return Store(self.config.database)
 
     @property
-    def classifier(self) -> Classifier:
+    def classifier(self) -> Model:
         """Load the model in force, and another once that one is."""
-        found = self.registered()
-        if self._loaded is None or self._loaded[0] != found:
-            self._loaded = (found, self._load(found))
-        return self._loaded[1]
+        with self._loading:  # scoring and embedding share it
+            found = self.registered()
+            if self._loaded is None or self._loaded[0] != found:
+                self._loaded = (found, self._load(found))
+            return self._loaded[1]
 
     def registered(self) -> Registered | None:
         """Return the model that was trained here and is in force; None where that of the configuration is."""
@@ -93,6 +105,11 @@ class App:
         return make_outlets(self.config)
 
     @cached_property
+    def outbox(self) -> Outbox:
+        """Make what answers posts."""
+        return make_outbox(self.config)
+
+    @cached_property
     def watching(self) -> Watching:
         """Say what is watched for."""
         alerts = self.config.alerts
@@ -106,6 +123,13 @@ class App:
             urgent=alerts.urgent,
             platforms={source.name: platform_of(source) for _, source in self.sources},
         )
+
+    @cached_property
+    def triaging(self) -> Triaging:
+        """Say what becomes a case, and how soon it is to be answered."""
+        desk = self.config.desk
+        own = [brand.name for brand in self.config.brands if brand.own]
+        return Triaging(own, desk.business, desk.within)
 
     @cached_property
     def competitors(self) -> Sequence[str]:
@@ -128,6 +152,7 @@ class App:
             return lambda store, now: collect(store, source, self.config.brands, now)
 
         past, checked = self.make_sources(), self.make_sources()
+        outbox = self.outbox  # what is wrong with it is told before anything runs
         every = {config.name: config.every for config in self.config.sources}
         ages = {config.name: config.recheck for config in self.config.sources if config.recheck}
         brands = self.config.brands
@@ -143,9 +168,12 @@ class App:
             Job("group", None, EVERY, lambda store, _: group(store, stopping)),
             Job("score", None, EVERY, lambda store, _: self.score(store, stopping)),
             Job("watch", None, EVERY, lambda store, now: watch(store, self.watching, now)),
+            Job("triage", None, EVERY_DESK, lambda s, now: triage(s, self.triaging, now, stopping), quiet=True),
             Job("survey", None, EVERY_SURVEY, lambda store, now: survey(store, self.watching, now)),
             Job("stale", None, EVERY, lambda store, now: stale(store, self.watching, now)),
+            Job("embed", None, EVERY, lambda store, _: self.embed(store, stopping)),
             Job("notify", None, EVERY, self.notify),
+            Job("reply", None, EVERY_REPLY, lambda s, now: reply(s, outbox, now, stopping), quiet=True),
             Job("recheck", None, EVERY_CHECK, lambda store, now: recheck(store, checked, ages, brands, now)),
             Job("prune", None, DAY, lambda store, now: prune(store, self.keeps, now)),
         ]
@@ -157,16 +185,23 @@ class App:
         telling = Telling(
             untold=() if told else self.competitors,
             draw=lambda store, alert: _png(picture_of(store, alert, now)),
-            draw_digest=lambda moods, hours: _png(digest_chart(moods, hours)),
+            draw_digest=draw_digest,
+            draw_journey=draw_journey,
             links=links(self.config.web.url, store, now),
             page=page,
-            about=About(
-                [brand.name for brand in self.config.brands if brand.own],
-                self.competitors,
-                [source.name for source in self.config.sources],
-            ),
+            about=self.about,
         )
         return notify(store, self.outlets, telling, now)
+
+    @property
+    def about(self) -> About:
+        """Say what digests and reports are about."""
+        return About(
+            [brand.name for brand in self.config.brands if brand.own],
+            self.competitors,
+            [source.name for source in self.config.sources],
+            self.config.desk.business,
+        )
 
     @property
     def keeps(self) -> Mapping[str, timedelta]:
@@ -189,7 +224,14 @@ class App:
             return Outcome({"rated": 0, "not_rated": 0})
         return score(store, self.classifier, utc_now, stopping, progress)
 
-    def _load(self, found: Registered | None) -> Classifier:
+    def embed(self, store: Store, stopping: Callable[[], bool] = lambda: False) -> Outcome:
+        """Say what posts of cases mean; the model is loaded only if one of them has no vector at all."""
+        loaded = self._loaded
+        if not store.embeddings.missing_any(loaded[1].name if loaded else None):
+            return Outcome({"embedded": 0})
+        return embed(store, self.classifier, stopping)
+
+    def _load(self, found: Registered | None) -> Model:
         from models import classifier
 
         model = self.config.model
@@ -220,6 +262,18 @@ class App:
             total_budget=total,
             price=source.collector_kind.price(source.options),
         )
+
+
+def draw_digest(moods: Moods, hours: Sequence[Hour]) -> bytes | None:
+    """Draw the chart of a digest as a PNG."""
+    return _png(digest_chart(moods, hours))
+
+
+def draw_journey(rows: Sequence[Row]) -> bytes | None:
+    """Draw the stages of the journey as a PNG, None where nothing was rated."""
+    from monitor.plots.journey import journey_chart
+
+    return journey_chart(rows, "The journey", narrow=True).png() if any(row.compared.net for row in rows) else None
 
 
 def _png(picture: "Picture | None") -> bytes | None:

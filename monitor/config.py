@@ -31,6 +31,7 @@ from monitor.sections import (
     DeskConfig,
     FileSection,
     ModelConfig,
+    OidcConfig,
     SourceSection,
     WebConfig,
     span_of,
@@ -145,7 +146,7 @@ def load_text(
         channels=channels,
         model=_model(top.at("model"), file.model),
         alerts=alerts,
-        web=_validate(top.at("web"), WebConfig, file.web),
+        web=_web(top.at("web"), file.web, entries),
         desk=_validate(top.at("desk"), DeskConfig, file.desk),
         monthly_budget=None if file.monthly_budget is None else Decimal(str(file.monthly_budget)),
         sensitivities={
@@ -417,6 +418,21 @@ class _Entries:
             return options, (), options
         preview, _ = _try(place, model, present | dict.fromkeys(gaps, "missing"), set(), set())
         return None, tuple(map(str, missing)), preview
+
+
+def _web(place: _Place, table: object, entries: _Entries) -> WebConfig:
+    """Check [web], with the secret of [web.oidc] looked up: None where it is not there and need not be."""
+    oidc = table.get("oidc") if isinstance(table, dict) else None
+    if not isinstance(table, dict) or not isinstance(oidc, dict):
+        return _validate(place, WebConfig, table)
+    below, key = place.at("oidc"), "client_secret"
+    _check_keys(below, oidc, keys_of(OidcConfig))
+    if isinstance(oidc.get(key), dict):
+        found = entries.secrets.resolve(below, key, oidc[key])
+        if isinstance(found, _Missing) and entries.strict:
+            raise below.at(key).error(f"{found.what} {found.why}")
+        oidc = {**oidc, key: None if isinstance(found, _Missing) else found}
+    return _validate(place, WebConfig, {**table, "oidc": _validate(below, OidcConfig, oidc)})
 
 
 def _head(place: _Place, section: type[M], table: Mapping[str, object]) -> M:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from db.errors import InputError
 from jobs.channel import Channel
 from jobs.collector import Collector
+from jobs.replier import Replier
 from models.brand import Brand
 
 __all__ = ["Brand", "ChannelKind", "CollectorKind", "Kinds", "hookimpl", "load"]
@@ -29,6 +30,7 @@ class CollectorKind:
     the platform cannot express. `first_look(name)` gives options that read the latest posts on a name without any key,
     for `sentimon try`; None where the platform asks for one. `price(options)` is what a post costs, in the money of the
     budget. `pushed` says that it reads nothing: posts are brought to it (see monitor/web/inbound.py).
+    `replier(options, brands)` makes what answers posts (jobs/replier.py), None where these options do not ask for it.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class CollectorKind:
     first_look: Callable[[str], Mapping[str, object]] | None = None
     price: Callable[[Any], Decimal] = lambda options: Decimal(0)
     pushed: bool = False
+    replier: Callable[[Any, Sequence[Brand]], Replier | None] = lambda options, brands: None
 
 
 @dataclass(frozen=True, slots=True)

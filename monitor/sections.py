@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from db.records import NO_BRAND, RULES
 from jobs.decide import Policy
+from jobs.desk.hours import DAYS, Hours, holidays_of, targets
 from jobs.outlet import DigestTime
 from models.urgent import Urgent, shipped_lists, word_list
 
@@ -97,10 +98,21 @@ def _hours(text: str) -> str:
     return f"{begin}-{end}"
 
 
+def _holidays(text: str) -> str:
+    holidays_of(text)
+    return text
+
+
 def _address(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s?#]+", text):
         raise ValueError('should be where the pages are seen from outside, for example "https://desk.example"')
     return text.rstrip("/")
+
+
+def _issuer(text: str) -> str:
+    if not re.fullmatch(r"https://[^\s?#]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?(/[^\s?#]*)?", text):
+        raise ValueError('should be the address of the provider, for example "https://login.example"')
+    return text
 
 
 def _words(queries: tuple[str, ...]) -> tuple[str, ...]:
@@ -227,12 +239,24 @@ class AlertsConfig(_Section):
         return Urgent(self.followers, self.shares, {**shipped, **own}, handles)
 
 
+class OidcConfig(_Section):
+    """[web.oidc]: a provider of OpenID Connect with which people log in."""
+
+    issuer: Annotated[str, AfterValidator(_issuer)]
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret: Annotated[str | None, Field(min_length=1, repr=False)]  # None: not there
+    role: Literal["viewer", "responder", "approver", "admin"] | None = None  # of newcomers; None: there are none
+    name: Annotated[str, Field(min_length=1, max_length=40)] = "single sign-on"  # on the button
+
+
 class WebConfig(_Section):
-    """Where the pages are served."""
+    """Where the pages are served, and how people log in."""
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8420
     url: Annotated[str, AfterValidator(_address)] | None = None
+    session: Interval = "12h"  # how long somebody who does nothing stays logged in
+    oidc: OidcConfig | None = None
 
 
 class DeskConfig(_Section):
@@ -240,18 +264,37 @@ class DeskConfig(_Section):
 
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     hours: Annotated[str, AfterValidator(_hours)] = "09:00-17:00"
-    days: Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(strict=False)] = (
+    days: Annotated[
+        tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(strict=False, min_length=1)
+    ] = (
         "mon",
         "tue",
         "wed",
         "thu",
         "fri",
     )
-    holidays: str | None = None  # a country, or a country and a part of it: "DE", "US-CA"
+    holidays: Annotated[str, AfterValidator(_holidays)] | None = None  # a country, or a part of one: "DE", "US-CA"
     targets: dict[Literal["urgent", "high", "normal", "low"], Interval] = {}  # within business hours
     lease: Interval = "10m"
     approval: bool = False
     survey: Literal["csat", "ces"] | None = None
+
+    @property
+    def business(self) -> Hours:
+        """When the team is there."""
+        begin, _, end = self.hours.partition("-")
+        return Hours(
+            zone=ZoneInfo(self.timezone),
+            opens=time.fromisoformat(begin),
+            closes=time.fromisoformat(end),
+            days=frozenset(map(DAYS.index, self.days)),
+            holidays=holidays_of(self.holidays) if self.holidays else frozenset(),
+        )
+
+    @property
+    def within(self) -> Mapping[str, timedelta]:
+        """How soon each level is to be answered, in business time."""
+        return targets(dict(self.targets.items()), self.business)
 
 
 class FileSection(_Section):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from db.desk import Case
+from db.desk import Case, Reply
 from db.records import Alert, Feedback, Match, Silence, Story
 from db.times import to_text, to_text_or_none
 from db.trends import Trend
@@ -136,10 +136,28 @@ def silence_json(silence: Silence) -> dict[str, Any]:
 
 
 def case_json(case: Case) -> dict[str, Any]:
-    """Write a post that waits for an answer for programs."""
-    return {"case": case.id, "state": case.state, "reason": case.reason, "alert": case.alert_id} | match_json(
-        case.match
-    )
+    """Write a post that waits for an answer, or has had one, for programs."""
+    return {
+        "case": case.id,
+        "version": case.version,
+        "state": case.state,
+        "reason": case.reason,
+        "level": case.level,
+        "priority": case.priority,
+        "assignee": case.assignee,
+        "lease_until": to_text_or_none(case.lease_until),
+        "due": to_text_or_none(case.due),
+        "snoozed_until": to_text_or_none(case.snoozed_until),
+        "opened": to_text(case.created_at),
+        "triaged": to_text_or_none(case.triaged_at),
+        "replied": to_text_or_none(case.replied_at),
+        "closed": to_text_or_none(case.closed_at),
+        "dismissed_for": case.dismissed_for,
+        "escalated": case.escalated,
+        "tags": list(case.tags),
+        "alert": case.alert_id,
+        "rule": case.rule_id,
+    } | match_json(case.match)
 
 
 def report_json(measured: "Measured") -> dict[str, Any]:
@@ -175,3 +193,30 @@ def measures(report: "Report") -> dict[str, "Measure"]:
     if report.unsure and report.sure_accuracy:
         found["accuracy when sure"] = report.sure_accuracy
     return found
+
+
+def defused(value: Any) -> Any:
+    """Keep a spreadsheet from running what a stranger wrote."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else value
+
+
+def reply_json(reply: Reply, case: Case) -> dict[str, Any]:
+    """Shape a reply and the post that it answers."""
+    mention = case.match.mention
+    return {
+        "id": reply.id,
+        "case": reply.case_id,
+        "brand": case.match.brand,
+        "source": mention.source,
+        "post": mention.source_id,
+        "state": reply.state,
+        "author": reply.author,
+        "text": reply.text,
+        "updated_at": to_text(reply.updated_at),
+        "decided_by": reply.decided_by,
+        "remark": reply.remark,
+        "not_before": to_text_or_none(reply.not_before),
+        "sent_at": to_text_or_none(reply.sent_at),
+        "url": reply.url,
+        "error": reply.error,
+    }

@@ -14,7 +14,21 @@ from monitor.config import Config
 from monitor.words import counted
 
 GAPS_SHOWN = 10
-PIPELINE = ("collect", "backfill", "group", "score", "watch", "survey", "stale", "notify", "recheck", "prune")
+PIPELINE = (
+    "collect",
+    "backfill",
+    "group",
+    "score",
+    "watch",
+    "triage",
+    "survey",
+    "stale",
+    "embed",
+    "notify",
+    "reply",
+    "recheck",
+    "prune",
+)
 
 
 def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:

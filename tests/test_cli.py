@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from db.desk import LEVELS
 from db.store import Store
 from monitor import shapes
 from monitor.cli import COMMANDS, main
@@ -331,15 +332,19 @@ def test_alerts_tell_the_spike_and_its_posts(demo: Path) -> None:
     assert said(sentimon("alerts", "--brand", "Telvo")) == "No alerts.\n"
 
 
-def test_the_queue_holds_the_posts_of_the_alert_worst_first(demo: Path) -> None:
+def test_the_queue_holds_the_posts_of_the_alert_and_those_that_ask_the_most_urgent_first(demo: Path) -> None:
     (alert,) = told("alerts")
     cases = told("queue", "--limit", "1000")
-    assert {(case["source"], case["id"]) for case in cases} == {(p["source"], p["id"]) for p in alert["posts"]}
-    assert {(case["brand"], case["sentiment"], case["alert"]) for case in cases} == {
-        ("Norvane", "negative", alert["id"])
-    }
+    of_alert = [case for case in cases if case["alert"] == alert["id"]]
+    assert {(case["source"], case["id"]) for case in of_alert} == {(p["source"], p["id"]) for p in alert["posts"]}
+    assert {(case["brand"], case["sentiment"]) for case in of_alert} == {("Norvane", "negative")}
+    others = [case for case in cases if case["alert"] is None]
+    assert others
+    assert {(case["reply"], case["reason"].partition(" (")[0]) for case in others} == {("yes", "asks for an answer")}
+    ranks = [LEVELS.index(case["level"]) for case in cases]
+    assert ranks == sorted(ranks, reverse=True)
     assert [case["id"] for case in told("queue", "--limit", "3")] == [case["id"] for case in cases[:3]]
-    assert f"3 of {len(cases)} posts to answer, worst first" in said(sentimon("queue", "--limit", "3"))
+    assert f"3 of {len(cases)} posts to answer, the most urgent first" in said(sentimon("queue", "--limit", "3"))
 
 
 def test_brands_and_sources_are_found_whatever_their_case(demo: Path) -> None:

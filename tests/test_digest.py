@@ -319,7 +319,7 @@ def test_without_a_word_on_what_it_is_about_every_brand_is_told(week: Store) -> 
 
 def test_a_week_is_told_by_the_day(week: Store) -> None:
     message = digest(week, since=UNTIL - 7 * DAY, every="weekly", draw=draw_digest, page=page)
-    assert message.title.startswith("Weekly digest, Wed 2026-02-25 08:00 to ")
+    assert message.title.startswith("Weekly report, Wed 2026-02-25 08:00 to ")
     steps = message.facts["brands"][0]["steps"]
     assert [step["mentions"] for step in steps] == [0, 0, 0, 0, 0, 40, 44]
     assert message.image is not None

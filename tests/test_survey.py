@@ -1,209 +1,192 @@
-"""What builds up over days, and brands that fall silent: from the counts in a store to one alert each."""
+"""Surveys: links that only we can make, a page that shows and keeps as little as it can, answers told by channel."""
 
-import random
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
+import re
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
-from db.filters import Filter
-from db.records import NO_BRAND, Alert, Coverage, Mention
+from db.desk import Reply, Survey, User
+from db.errors import InputError
 from db.store import Store
-from jobs.rules import Watching
-from jobs.survey import survey
-from tests.support import DAY, HOUR, MINUTE, NOW, judge, keep, mention
+from jobs.desk.care import felt
+from jobs.desk.surveys import CHANGEABLE, COMMENT, GOOD_FOR, found, link, with_link
+from tests.case_rig import SITE, answer, case_of, pages
+from tests.hostile import HOSTILE
+from tests.support import DAY, HOUR, MINUTE, NOW
 
-WATCHING = Watching(("share shift", "silence"), platforms={"x-main": "x"})
-WEEKS = 24 * DAY
+URL = "https://desk.example"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "sentimon.db") as store:
+def store(folder: Path) -> Iterator[Store]:
+    with Store(folder / "posts.db") as store:
         yield store
 
 
-def talk(since: datetime, until: datetime, share: float = 0.2, per_hour: int = 2, **more: Any) -> list[Mention]:
-    """So many posts an hour, of which a share is negative."""
-    dice = random.Random(f"{since}")
-    hours = int((until - since) / HOUR)
-    return [
-        mention(
-            f"{since:%m%d%H}-{hour}-{number}",
-            "acme is awful" if dice.random() < share else "acme is fine",
-            since + hour * HOUR + dice.random() * HOUR,
-            author=f"a{hour} {number} {share}",
-            **more,
-        )
-        for hour in range(hours)
-        for number in range(per_hour)
-    ]
-
-
-def fill(store: Store, posts: Sequence[Mention], brand: str = "Acme") -> None:
-    keep(store, *posts, brands=[brand])
-    judge(store)
-
-
-def read(store: Store, since: datetime, until: datetime, source: str = "x-main", state: str = "complete") -> None:
+def offered(store: Store, number: int = 1, kind: str = "csat", **more: object) -> tuple[str, Reply]:
+    """The path of a survey's page, and the reply that it was offered with."""
+    case = case_of(store, number, "a secret complaint about acme", NOW - 2 * HOUR, **more)
+    reply = answer(store, case, "a secret answer", survey=kind)
     with store.transaction():
-        store.sources.configured(source, "x", "1")
-        cause = None if state == "complete" else "unavailable"
-        store.sources.cover(Coverage(source, "main", until, since, until, state, cause, 0, 0, Decimal(0), cause))
+        return link(store, reply, URL, NOW).removeprefix(URL), reply
 
 
-def look(store: Store, now: datetime = NOW, watching: Watching = WATCHING) -> list[Alert]:
-    outcome = survey(store, watching, now)
-    assert outcome.error is None
-    return store.alerts.find(Filter())
-
-
-def test_a_steady_brand_has_no_alert(store: Store) -> None:
-    fill(store, talk(NOW - WEEKS, NOW))
-    read(store, NOW - WEEKS, NOW)
-    assert survey(store, WATCHING, NOW).counts == {"brands": 1, "opened": 0, "updated": 0}
-    assert store.alerts.find(Filter()) == []
-
-
-def test_an_empty_store_and_posts_without_a_brand_are_not_looked_at(store: Store) -> None:
-    assert survey(store, WATCHING, NOW).counts["brands"] == 0
-    fill(store, talk(NOW - DAY, NOW), NO_BRAND)
-    assert survey(store, WATCHING, NOW).counts["brands"] == 0
-
-
-def test_a_larger_share_of_negatives_is_one_alert_that_is_brought_up_to_date_and_ends(store: Store) -> None:
-    begin = NOW - 4 * DAY
-    fill(store, [*talk(NOW - WEEKS, begin), *talk(begin, NOW, share=0.7)])
-    (alert,) = look(store)
-    assert (alert.brand, alert.rule, alert.ends, alert.found_at) == ("Acme", "share shift", None, NOW)
-    assert alert.share > 0.5 > 0.3 > alert.usual_share
-    assert alert.summary.startswith("Acme: ")
-    assert "negative, usually" in alert.summary
-    assert look(store) == [alert]  # safe to run again
+def kept(store: Store, reply: Reply) -> Survey:
     with store.transaction():
-        store.alerts.take(alert.id, "ann", NOW)
-    fill(store, talk(NOW, NOW + DAY, share=0.7))
-    (later,) = look(store, NOW + DAY)
-    assert (later.id, later.found_at, later.taken_by) == (alert.id, NOW, "ann")
-    assert later.last_seen > alert.last_seen
-    fill(store, talk(NOW + DAY, NOW + 9 * DAY))
-    (over,) = look(store, NOW + 9 * DAY)
-    assert over.id == alert.id
-    assert over.ends is not None
-    assert NOW < over.ends < NOW + 9 * DAY
+        return store.surveys.offer(reply.id, "", "", "csat", NOW)
 
 
-def test_a_platform_that_brings_nothing_and_is_never_read_hides_no_shift(store: Store) -> None:
-    begin = NOW - 4 * DAY
-    fill(store, [*talk(NOW - WEEKS, begin), *talk(begin, NOW, share=0.7)])
-    read(store, NOW - WEEKS, NOW, "reviews", "missing")
-    both = Watching(WATCHING.names, platforms={"x-main": "x", "reviews": "appstore"})
-    assert [alert.rule for alert in look(store, watching=both)] == ["share shift"]
+def give(client: TestClient, path: str, **fields: str) -> int:
+    return int(client.post(path, data=fields).status_code)
 
 
-def silent(store: Store, since: datetime = NOW - 9 * HOUR) -> None:
-    fill(store, talk(NOW - WEEKS, since))
-    read(store, NOW - WEEKS, NOW)
+def test_a_reply_has_one_link_however_often_it_is_tried(store: Store) -> None:
+    path, reply = offered(store)
+    with store.transaction():
+        assert link(store, reply, f"{URL}/", NOW + HOUR) == URL + path
+    assert len(path) < 100
 
 
-def test_a_brand_that_nobody_mentions_though_its_source_is_read_is_one_alert_until_somebody_does(store: Store) -> None:
-    silent(store)
-    (alert,) = look(store)
-    assert (alert.rule, alert.severity, alert.ends, alert.observed) == ("silence", "warning", None, 0)
-    assert alert.starts == NOW - 9 * HOUR
-    assert alert.expected > 5
-    assert "though its sources were read" in alert.summary
-    assert look(store) == [alert]
-    read(store, NOW, NOW + 3 * HOUR)
-    fill(store, [mention("back", at=NOW + 90 * MINUTE)])
-    (over,) = look(store, NOW + 3 * HOUR)
-    assert (over.id, over.ends, over.last_seen) == (alert.id, NOW + HOUR, NOW + HOUR)
-    assert survey(store, WATCHING, NOW + 3 * HOUR).counts["opened"] == 0
+def test_a_reply_without_a_survey_gets_no_link(store: Store) -> None:
+    reply = answer(store, case_of(store, 1))
+    with pytest.raises(InputError, match="offers no survey"), store.transaction():
+        link(store, reply, URL, NOW)
 
 
-@pytest.mark.parametrize("state", ["missing", "partial"])
-def test_hours_that_were_not_wholly_read_are_not_silent(store: Store, state: str) -> None:
-    fill(store, talk(NOW - WEEKS, NOW - 9 * HOUR))
-    read(store, NOW - WEEKS, NOW - 9 * HOUR)
-    read(store, NOW - 9 * HOUR, NOW, state=state)
-    assert look(store) == []
+def test_the_question_stands_behind_the_reply() -> None:
+    text = with_link("We are sorry.\n", "csat", f"{URL}/s/x")
+    assert text == f"We are sorry.\n\nHow satisfied are you with our answer? {URL}/s/x"
 
 
-def test_a_source_that_was_not_read_since_is_not_silent(store: Store) -> None:
-    fill(store, talk(NOW - WEEKS, NOW - 9 * HOUR))
-    read(store, NOW - WEEKS, NOW - 9 * HOUR)
-    assert look(store) == []
+def test_a_link_is_good_for_thirty_days_and_for_nobody_who_guesses(store: Store) -> None:
+    path, _ = offered(store)
+    token = path.removeprefix("/s/")
+    assert found(store, token, NOW + GOOD_FOR - MINUTE) is not None
+    assert found(store, token, NOW + GOOD_FOR) is None
+    for wrong in ("", token[:-1], token + "x", "x" * 10_000, "W1sxXV0.abc"):
+        assert found(store, wrong, NOW) is None
 
 
-@pytest.mark.parametrize("platforms", [{}, {"x-main": "x"}], ids=["a file", "a source that was never read"])
-def test_posts_that_were_imported_and_come_no_more_are_no_silence(store: Store, platforms: dict[str, str]) -> None:
-    fill(store, talk(NOW - WEEKS, NOW - 2 * DAY))
-    assert look(store, watching=Watching(("silence",), platforms=platforms)) == []
+def test_an_alerts_link_answers_no_survey(store: Store) -> None:
+    from monitor.links import links
+
+    offered(store)
+    alert = links(URL, store, NOW).alert(1) or ""
+    assert found(store, alert.partition("token=")[2], NOW) is None
 
 
-def test_what_lies_between_an_import_and_the_first_reading_is_no_silence(store: Store) -> None:
-    fill(store, talk(NOW - WEEKS, NOW - 2 * DAY))
-    read(store, NOW - HOUR, NOW)
-    assert look(store) == []
+@pytest.mark.parametrize(("kind", "highest"), [("csat", 5), ("ces", 7)])
+def test_the_page_asks_with_words_and_thanks(store: Store, folder: Path, kind: str, highest: int) -> None:
+    path, reply = offered(store, kind=kind)
+    with pages(folder, SITE) as client:
+        page = client.get(path)
+        assert page.text.count('type="radio"') == highest
+        assert "Acme" in page.text
+        answered = client.post(path, data={"score": str(highest), "comment": "quick & kind"})
+        assert answered.status_code == 303
+        thanks = client.get(f"{path}?thanks=1").text
+        assert "Thank you" in thanks
+        assert "Very" in thanks
+    survey = kept(store, reply)
+    assert (survey.score, survey.comment, survey.answered_at, survey.kind) == (highest, "quick & kind", NOW, kind)
 
 
-def test_a_source_that_is_gone_from_the_configuration_makes_no_silence(store: Store) -> None:
-    silent(store)
-    fill(store, talk(NOW - WEEKS, NOW, per_hour=1, source="reddit"))
-    read(store, NOW - WEEKS, NOW, "reddit-main")
-    assert look(store, watching=Watching(("silence",), platforms={"reddit-main": "reddit"})) == []
+def test_the_page_tells_nothing_of_the_case_and_keeps_nothing_of_its_reader(store: Store, folder: Path) -> None:
+    path, _ = offered(store, author="poor@example")
+    with pages(folder, SITE, user=User(0, "ann", "admin")) as client:
+        client.cookies.clear()
+        for answered in (client.get(path), client.post(path, data={"score": "4"}), client.get(f"{path}?thanks=1")):
+            assert "set-cookie" not in answered.headers
+            for secret in ("secret", "poor@example", "case", "x.com", "script"):
+                assert secret not in answered.text, secret
+        assert re.findall(r'(?:href|src|action)="(?!\.\./(?:static|s)/|data:,)([^"]*)"', client.get(path).text) == []
 
 
-def test_who_is_talked_about_where_nobody_knows_how_far_was_read_is_not_silent(store: Store) -> None:
-    silent(store)
-    fill(store, talk(NOW - 9 * HOUR, NOW, source="hook"))
-    assert look(store) == []
+def test_looking_answers_nothing_whoever_looks(store: Store, folder: Path) -> None:
+    path, reply = offered(store)
+    with pages(folder, SITE) as client:
+        for method in ("GET", "HEAD"):
+            for query in ("", "?score=5", "?thanks=1"):
+                assert client.request(method, path + query).status_code == 200
+    assert kept(store, reply).answered_at is None
 
 
-def test_a_platform_that_brings_nothing_hides_no_silence(store: Store) -> None:
-    silent(store)
-    read(store, NOW - WEEKS, NOW, "reviews", "missing")
-    both = Watching(WATCHING.names, platforms={"x-main": "x", "reviews": "appstore"})
-    assert [alert.rule for alert in look(store, watching=both)] == ["silence"]
+def test_an_answer_can_be_changed_for_an_hour_and_stays_one(store: Store, folder: Path) -> None:
+    path, reply = offered(store)
+    with pages(folder, SITE) as client:
+        assert give(client, path, score="1", comment="bad") == 303
+    with pages(folder, SITE, now=NOW + CHANGEABLE) as client:
+        assert give(client, path, score="4") == 303
+    with pages(folder, SITE, now=NOW + CHANGEABLE + timedelta(seconds=1)) as client:
+        assert give(client, path, score="5") == 409
+        assert "You have answered already" in client.get(path).text
+        assert "radio" not in client.get(path).text
+    survey = kept(store, reply)
+    assert (survey.score, survey.comment, survey.answered_at) == (4, "", NOW)
+    (tally,) = store.surveys.tallies((), (), NOW - DAY, NOW + DAY)
+    assert (tally.offered, tally.scores) == (1, ((4, 1),))
 
 
-def test_posts_that_cannot_be_rated_break_a_silence(store: Store) -> None:
-    silent(store)
-    fill(store, [mention(f"n{hour}", "12345", NOW - hour * HOUR) for hour in range(1, 9)])
-    assert look(store) == []
+@pytest.mark.parametrize("score", ["", "0", "6", "99", "-1", "five", "٣", "5 "])
+def test_a_score_that_is_none_is_asked_for_again_with_what_was_typed(store: Store, folder: Path, score: str) -> None:
+    path, reply = offered(store)
+    with pages(folder, SITE) as client:
+        refused = client.post(path, data={"score": score, "comment": "typed <already>"})
+    assert refused.status_code == 422
+    assert "Choose one of the answers" in refused.text
+    assert "typed &lt;already&gt;" in refused.text
+    assert kept(store, reply).answered_at is None
 
 
-def test_after_weeks_without_a_look_an_open_alert_goes_on(store: Store) -> None:
-    silent(store)
-    (alert,) = look(store)
-    later = NOW + 10 * DAY
-    read(store, NOW, later)
-    (found,) = look(store, later)
-    assert (found.id, found.ends, found.last_seen) == (alert.id, None, later)
+def test_a_link_that_is_not_good_says_so(folder: Path) -> None:
+    with pages(folder, SITE) as client:
+        for path in ("/s/nonsense", "/s/" + "x" * 3000):
+            assert client.get(path).status_code == 404
+            assert "not good any more" in client.get(path).text
+            assert give(client, path, score="5") == 404
 
 
-def test_late_posts_that_explain_an_alert_end_it(store: Store) -> None:
-    silent(store)
-    look(store)
-    fill(store, talk(NOW - 9 * HOUR, NOW))
-    (alert,) = look(store, NOW + timedelta(minutes=5))
-    assert alert.ends is not None
+def test_no_comment_acts_on_the_page_of_the_team(store: Store, folder: Path) -> None:
+    texts = {name: text for name, text in HOSTILE.items() if len(text) < 3_000}
+    with pages(folder, SITE, now=NOW + MINUTE, user=User(0, "ann", "admin")) as client:
+        for number, (name, text) in enumerate(texts.items()):
+            path, reply = offered(store, number)
+            sent = client.post(path, data={"score": "2", "comment": text.encode("utf-8", "replace").decode()})
+            assert sent.status_code == 303, name
+            assert len(kept(store, reply).comment) <= COMMENT
+            page = client.get("/care").text
+            assert "<script>alert" not in page, name
+            assert "<img src=x" not in page, name
+            assert "\u202e" not in page, name
 
 
-def test_rules_that_are_turned_off_find_nothing_and_end_what_goes_on(store: Store) -> None:
-    silent(store)
-    look(store)
-    (alert,) = look(store, watching=Watching(("share shift",), platforms={"x-main": "x"}))
-    assert alert.ends is not None
+def test_channels_are_told_apart_with_n_and_interval(store: Store, folder: Path) -> None:
+    for number in range(12):
+        path, _ = offered(store, number, "csat" if number < 8 else "ces", source="x" if number < 8 else "reddit")
+        with pages(folder, SITE) as client:
+            give(client, path, score="5" if number < 6 else "2")
+    told = {(t.source, t.kind): felt(t) for t in store.surveys.tallies((), (), NOW - DAY, NOW + DAY)}
+    assert {key: (one.good.count, one.good.of) for key, one in told.items()} == {
+        ("x", "csat"): (6, 8),
+        ("reddit", "ces"): (0, 4),
+    }
+    assert told["x", "csat"].mean == pytest.approx(4.25)
+    with pages(folder, SITE, now=NOW + MINUTE, user=User(0, "ann", "admin")) as client:
+        page = client.get("/care").text
+    assert "75%" in page
+    assert "41% to 93%" in page
+    assert "n = 8: few of 8 asked" in " ".join(page.split())
 
 
-def test_each_brand_has_its_own_alert(store: Store) -> None:
-    silent(store)
-    fill(store, talk(NOW - WEEKS, NOW - 8 * HOUR, per_hour=3), "Bolt")
-    fill(store, talk(NOW - WEEKS + MINUTE, NOW, per_hour=1), "Calm")
-    found = look(store)
-    assert sorted(alert.brand for alert in found) == ["Acme", "Bolt"]
-    assert store.alerts.open() == sorted(found, key=lambda alert: alert.id)
+def test_a_forgotten_persons_words_go_and_their_score_stays(store: Store, folder: Path) -> None:
+    path, reply = offered(store, author="ann")
+    with pages(folder, SITE) as client:
+        give(client, path, score="3", comment="my address is …")
+        with store.transaction():
+            store.forgotten.forget("x", "ann", NOW)
+        assert (kept(store, reply).score, kept(store, reply).comment) == (3, "")
+        give(client, path, score="4", comment="again")
+    assert (kept(store, reply).score, kept(store, reply).comment) == (4, "")

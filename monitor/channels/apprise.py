@@ -1,6 +1,7 @@
 """Notifications through apprise: one URL for each of its 100 and more services."""
 
 import logging
+import re
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from db.errors import DeliveryFailed, InputError
 from jobs.channel import Channel, Message
+from jobs.letter import CHART
 from monitor.channels.apprise_faults import Entry, failure, text_taken
 from monitor.channels.lines import shorten
 from monitor.channels.quiet import quiet
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     import apprise
 
 LONGEST = 60.0  # seconds for one message: some services wait between two requests
-CHART = "chart.png"  # the HTML shows it as cid:chart.png
 KEY_HEADER = "X-Sentimon-Key"
+_SHOWN = re.compile('<img src="cid:[^>]*>')
 MARKUP = 40  # characters that a title can cost where it is put into the text
 
 log = logging.getLogger(__name__)
@@ -56,32 +58,38 @@ class AppriseChannel:
         self._url, self._longest = url, longest
         # Services that send headers of the user's own have a place for the key.
         self._headers = dict(service.headers) if "headers" in service.template_kwargs else None
-        if hasattr(service, "inline"):
-            service.inline = True  # an e-mail shows the chart where the HTML has it
+        self._inline = hasattr(service, "inline")
+        if self._inline:
+            service.inline = True  # an e-mail shows the pictures where the HTML has them
         self.pictures = bool(service.attachment_support)
         self._one_at_a_time = threading.Lock()
 
     def send(self, message: Message) -> None:
-        """Send the message: HTML where the service shows it, else plain text; the chart where it takes pictures.
+        """Send the message: HTML with all its pictures where the service shows it, else plain text with the chart.
 
         Raises DeliveryFailed: permanent where the service refuses address or credentials, as far as apprise tells.
         """
         import apprise
 
+        pictures = {} if message.image is None else {CHART: message.image}
         what: dict[str, Any] = {
             "notify_type": apprise.NotifyType.FAILURE if message.urgent else apprise.NotifyType.WARNING
         }
         if message.html is not None and self._shows_html():
             title = shorten(_writable(message.title), self._service.title_maxlen)
             what |= {"title": title, "body": _writable(message.html), "body_format": apprise.NotifyFormat.HTML}
+            pictures |= message.pictures
+            if not self._inline:  # it shows what is attached beside the document
+                what["body"] = _SHOWN.sub("", what["body"])
         else:
             what |= fitted(self._service, _writable(message.title), _writable(message.body))
-        if message.image is not None and self._service.attachment_support:
+        if pictures and self._service.attachment_support:
             from apprise.attachment.memory import AttachMemory
 
-            what["attach"] = AttachMemory(  # type: ignore[no-untyped-call]
-                content=message.image, name=CHART, mimetype="image/png"
-            )
+            what["attach"] = [
+                AttachMemory(content=png, name=name, mimetype="image/png")  # type: ignore[no-untyped-call]
+                for name, png in pictures.items()
+            ]
         with self._one_at_a_time:
             if self._headers is not None:
                 self._service.headers = self._headers | {KEY_HEADER: message.key}

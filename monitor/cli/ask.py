@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from db.cases import Asked
+from db.desk import STATES
 from db.labels import PILLARS, REPLIES, SENTIMENTS, TOUCHPOINTS
 from db.trends import KEYS
 from monitor import shapes
@@ -64,29 +66,50 @@ def trends(keys: tuple[str, ...], copies: bool, as_json: bool, config_path: Path
 
 @click.command()
 @with_filter
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(STATES), help="Only in this state; may be repeated."
+)
+@click.option("--mine", metavar="NAME", help="Only what somebody has, or was given.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many.")
 @with_json
 @with_config
-def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -> None:
-    """List the posts that wait for an answer, worst first.
+def queue(
+    states: tuple[str, ...], mine: str | None, limit: int, as_json: bool, config_path: Path | None, **options: Any
+) -> None:
+    """List the posts that wait for an answer, the most urgent first.
 
-    Worst: how surely a post is negative, times how far it carries (followers, reposts, likes).
+    Without --state: those that nobody has answered, dismissed or snoozed. Urgent: by level, then by what is due first,
+    then by how surely a post is negative, times how far it carries (followers, reposts, likes).
     """
+    from monitor.app import utc_now
+
     chosen = make_filter(options)
     app = open_app(config_path)
     with app.store() as store:
         chosen = settle(chosen, app, store)
-        cases = store.cases.waiting(chosen, min(limit, MOST))
-        total = store.cases.count(chosen)
+        asked = Asked(
+            brands=chosen.brands,
+            sources=chosen.sources,
+            stages=chosen.stages,
+            since=chosen.since,
+            until=chosen.until,
+            states=states,
+            assignee=mine,
+        )
+        cases = store.cases.queue(asked, utc_now(), min(limit, MOST))
+        total = store.cases.total(asked, utc_now())
     if as_json:
         output.print_json([shapes.case_json(case) for case in cases])
         return
     if not cases:
-        click.echo("Nothing waits for an answer.")
+        click.echo("No such posts." if states or mine else "Nothing waits for an answer.")
         return
     rows = [
         [
             output.utc(case.match.mention.created_at),
+            case.level,
+            output.utc(case.due) if case.due else "-",
+            case.assignee or "-",
             case.match.brand,
             case.match.mention.source,
             case.match.mention.author or "-",
@@ -96,8 +119,9 @@ def queue(limit: int, as_json: bool, config_path: Path | None, **options: Any) -
         ]
         for case in cases
     ]
-    columns = ["posted (UTC)", "brand", "source", "author", "stage", "post", "link"]
-    output.print_table(f"{len(cases)} of {counted(total, 'post')} to answer, worst first", columns, rows)
+    columns = ["posted (UTC)", "level", "due (UTC)", "assignee", "brand", "source", "author", "stage", "post", "link"]
+    title = f"{len(cases)} of {counted(total, 'post')}{'' if states else ' to answer'}, the most urgent first"
+    output.print_table(title, columns, rows)
 
 
 @click.command()

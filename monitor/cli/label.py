@@ -11,16 +11,16 @@ import click
 
 from db.errors import InputError
 from db.filters import Filter
-from db.labels import GUIDE, LABELS, UNSURE
+from db.labels import GUIDE, UNSURE
 from db.records import NO_BRAND, Match, Score, Verdict
 from db.store import Store
 from monitor.app import App, utc_now
 from monitor.cli.options import Words, open_app, settle, with_config
 from monitor.cli.output import printable, utc
+from monitor.questions import codes
 from monitor.words import counted
 
 WIDEST = 100  # columns
-NOTHING = ("none", "no")  # what 0 stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,6 @@ Enter     the model is right
 x         the post is not about the brand (right even where the name is in it)
 s, b, q   skip it, back to the one before, quit: everything is stored already
 ?         show this again"""
-
-
-def codes(question: str) -> dict[str, str]:
-    """Number the answers to a question: 0 is none or no, the others count from 1."""
-    others = [one for one in LABELS[question] if one not in NOTHING]
-    nothing = [one for one in LABELS[question] if one in NOTHING]
-    return {str(number): one for number, one in enumerate(others, 1)} | dict(zip("0", nothing, strict=False))
 
 
 def parse(line: str) -> _Typed:

@@ -281,9 +281,9 @@ def forget(
 ) -> None:
     """Erase a person's posts everywhere, and store none of them again.
 
-    Text, author and older versions go, from the bytes of the file too; the posts stay counted. What is printed is a
-    receipt without the name: a hash stands for it. On X authors are known by their number, see `sentimon export`.
-    Backups, exports and models that learned from the posts are not reached.
+    Text, author and older versions go, from the bytes of the file too, and the words of notes and replies; the posts
+    stay counted. What is printed is a receipt without the name: a hash stands for it. On X authors are known by their
+    number, see `sentimon export`. Backups, exports and models that learned from the posts are not reached.
     """
     app = open_app(config_path)
     with app.store() as store:
@@ -297,14 +297,25 @@ def forget(
         clean = store.forgotten.scrub()
     if as_json:
         erased = [
-            {"source": one.source, "posts": one.posts, "versions": one.versions, "author_hash": one.author_hash}
+            {
+                "source": one.source,
+                "posts": one.posts,
+                "versions": one.versions,
+                "cases": one.cases,
+                "notes": one.notes,
+                "replies": one.replies,
+                "author_hash": one.author_hash,
+            }
             for one in receipts
         ]
         output.print_json({"at": to_text(now), "erased": erased, "file_written_anew": clean})
     else:
-        rows = [[to_text(now), one.source, one.posts, one.versions, one.author_hash] for one in receipts]
-        columns = ["erased at", "source", "posts", "older versions", "person"]
-        output.print_table("Erased, and not stored again", columns, rows, right=columns[2:4])
+        rows = [
+            [to_text(now), one.source, one.posts, one.versions, one.notes, one.replies, one.author_hash]
+            for one in receipts
+        ]
+        columns = ["erased at", "source", "posts", "older versions", "notes", "replies", "person"]
+        output.print_table("Erased, and not stored again", columns, rows, right=columns[2:6])
     if not clean:
         click.echo(
             "sentimon: erased, but the file could not be written anew, and may hold traces: something else uses it, "

@@ -17,6 +17,7 @@ from db.records import Mention
 from monitor import shapes
 from monitor.cli import output
 from monitor.cli.options import Words, make_filter, open_app, with_config, with_filter
+from monitor.shapes import defused as defused
 from monitor.words import counted
 
 REASONS_SHOWN = 5
@@ -184,8 +185,3 @@ def _write_csv(rows: Iterable[Mapping[str, Any]], target: TextIO) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({key: defused(value) for key, value in row.items()})
-
-
-def defused(value: Any) -> Any:
-    """Keep a spreadsheet from running what a stranger wrote."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else value

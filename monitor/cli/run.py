@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--once", is_flag=True, help="Run every job once, in order, and end.")
 @click.option("--job", "only", multiple=True, type=click.Choice(PIPELINE), help="Only this job; may be repeated.")
-@click.option("--serve/--no-serve", "serving", default=True, help="Serve the status page too.  [default: yes]")
+@click.option("--serve/--no-serve", "serving", default=True, help="Serve the pages too.  [default: yes]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Serve on this port.")
 @with_config
 @click.pass_context
@@ -79,7 +79,7 @@ def run(
 @click.option("--port", type=click.IntRange(0, 65535), help="Serve on this port.")
 @with_config
 def serve(port: int | None, config_path: Path | None) -> None:
-    """Serve the status page."""
+    """Serve the pages: the desk, the trends, alerts and the status."""
     app = open_app(config_path)
     app.store().close()
     wait_for_end(start_server(app, port))
@@ -118,11 +118,16 @@ def wait_for_end(server: "Server") -> None:
 
 def start_server(app: App, port: int | None) -> "Server":
     """Serve the pages, on another port than the configured one if told so."""
+    from monitor.accounts import check_door
     from monitor.web.server import Server
 
     config = app.config
     if port is not None:
         config = replace(config, web=config.web.model_copy(update={"port": port}))
+    with app.store() as store:
+        warning = check_door(config.web, store.users.any())
+    if warning:
+        click.echo(output.printable(f"sentimon: {warning}"), err=True)
     server = Server(config)
     server.start()
     return server
