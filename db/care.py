@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
@@ -50,7 +50,7 @@ class CareTimes:
         """Return the cases that were first answered in a span."""
         where, values = _within(brands, sources)
         rows = self._db.execute(
-            f"""SELECT c.id, k.brand, k.source, k.created_at, c.created_at, c.replied_at, c.due,
+            f"""SELECT c.id, k.brand, k.source, k.created_at, c.created_at, c.replied_at, {_DUE},
                 (SELECT author FROM replies WHERE case_id = c.id AND state IN ('sent', 'by hand') ORDER BY id LIMIT 1)
             FROM cases c CROSS JOIN matches k ON k.id = c.match_id
             WHERE c.replied_at >= ? AND c.replied_at < ? AND {where} ORDER BY c.replied_at, c.id""",
@@ -71,14 +71,14 @@ class CareTimes:
         ]
 
     def opened(self, brands: Sequence[str], sources: Sequence[str], since: datetime, until: datetime) -> list[Opened]:
-        """Return the cases whose posts were written in a span, less those found not to be about the brand."""
+        """Return the cases whose posts were written in a span."""
         where, values = _within(brands, sources)
         rows = self._db.execute(
             f"""SELECT k.brand, k.source, k.created_at, c.created_at, c.triaged_at, c.due, c.replied_at IS NOT NULL,
                 CASE WHEN c.state = 'dismissed' THEN coalesce(c.dismissed_for, 'other') END, c.closed_at IS NOT NULL
-            FROM cases c JOIN matches k ON k.id = c.match_id
-            WHERE k.created_at >= ? AND k.created_at < ? AND {where} ORDER BY c.id""",
-            [to_text(since), to_text(until), *values],
+            FROM cases c CROSS JOIN matches k ON k.id = c.match_id
+            WHERE c.created_at >= ? AND k.created_at >= ? AND k.created_at < ? AND {where} ORDER BY +c.id""",
+            [to_text(since - _AHEAD), to_text(since), to_text(until), *values],
         )
         return [
             Opened(
@@ -96,11 +96,15 @@ class CareTimes:
         ]
 
     def chosen_from(self) -> Mapping[str, list[str]]:
-        """Name the brands and the sources that have a case."""
-        rows = self._db.execute(
-            "SELECT DISTINCT k.brand, k.source FROM cases c JOIN matches k ON k.id = c.match_id"
-        ).fetchall()
+        """Name the brands and the sources that have a post."""
+        rows = self._db.execute("SELECT brand, source FROM totals WHERE brand != '' AND posts > 0").fetchall()
         return {"brands": sorted({brand for brand, _ in rows}), "sources": sorted({source for _, source in rows})}
+
+
+_AHEAD = timedelta(days=1)  # a case is opened after its post was written, as far as the platform's clock is right
+# By when the first answer was due: of a case that was reopened since, what its reopening replaced.
+_DUE = """coalesce((SELECT json_extract(detail, '$.was_due') FROM events
+    WHERE case_id = c.id AND what = 'reopened' AND at >= c.replied_at ORDER BY id LIMIT 1), c.due)"""
 
 
 def _within(brands: Sequence[str], sources: Sequence[str]) -> tuple[str, list[object]]:

@@ -14,6 +14,7 @@ from db.errors import Stale
 from db.filters import Filter
 from db.mentions import MATCH_COLUMNS, match_from_row
 from db.records import Match
+from db.replies import UNSETTLED
 from db.scores import NEWEST_VERDICT
 from db.times import from_text, from_text_or_none, to_text, to_text_or_none
 
@@ -39,6 +40,7 @@ class Asked:
     tags: tuple[str, ...] = ()
     alert_id: int | None = None
     text: str | None = None  # all of these words, in any order; "in quotes" as a phrase
+    having: tuple[int, ...] | None = None  # the cases that have them, where those are known already
     sentiments: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     pillars: tuple[str, ...] = ()
@@ -116,6 +118,15 @@ class Cases:
         row = self._db.execute(sql, [to_text(now), me or "", *values]).fetchone()
         return dict(zip(names, map(int, row), strict=True))
 
+    def having(self, text: str | None) -> tuple[int, ...] | None:
+        """Name the cases whose posts have all of these words, None where there is no word; for `Asked.having`."""
+        words = self._db.quote_fts((text or "").replace("\0", " "))  # SQLite would stop reading at a NUL
+        if not words:
+            return None
+        sql = """SELECT c.id FROM cases c CROSS JOIN matches k ON k.id = c.match_id
+            WHERE k.mention_id IN (SELECT rowid FROM mentions_fts WHERE mentions_fts MATCH ?)"""
+        return tuple(case_id for (case_id,) in self._db.execute(sql, [words]).fetchall())
+
     def waiting(self, chosen: Filter, limit: int) -> list[Case]:
         """Return the open cases, the most urgent first, those that sleep included."""
         where, values = chosen.where("created_at", table="k.")
@@ -144,10 +155,11 @@ class Cases:
         rule_id: int | None = None,
         assignee: str | None = None,
         tag: str | None = None,
+        who: str | None = None,
     ) -> bool:
         """Open a case for a post unless it has one; runs in the caller's transaction.
 
-        Where it has one, that is taken up. Without `due`, the job triage works it out.
+        Where it has one, that is taken up. Without `due`, the job triage works it out. `who` is the person that asked.
         """
         cursor = self._db.execute(
             """INSERT INTO cases (match_id, alert_id, reason, state, priority, created_at, level, due, rule_id,
@@ -168,7 +180,7 @@ class Cases:
             self.take_up(match.id, alert_id, level, reason, now)
             return False
         case_id = int(cursor.lastrowid or 0)
-        self.record(Event(0, case_id, now, "opened", None, {"why": reason, "level": level}))
+        self.record(Event(0, case_id, now, "opened", who, {"why": reason, "level": level}))
         if assignee:
             self.record(Event(0, case_id, now, "assigned", None, {"to": assignee}))
         if tag:
@@ -275,9 +287,9 @@ class Cases:
         """Take a tag off a case; False where it does not have it. Runs in the caller's transaction."""
         return events.untag(self._db, case_id, tag)
 
-    def tags(self) -> list[str]:
-        """Return every tag in use, the most used first."""
-        return events.tags(self._db)
+    def tags(self, brands: Sequence[str] = ()) -> list[str]:
+        """Return every tag in use on cases of these brands (none: all), the most used first."""
+        return events.tags(self._db, brands)
 
     def untriaged(self, ready: datetime, limit: int) -> list[Fresh]:
         """Return rated posts that the desk has not looked at, in the order in which they were stored.
@@ -320,6 +332,17 @@ class Cases:
         """Return open cases of which nobody has worked out yet when an answer is due."""
         return self._some("c.closed_at IS NULL AND c.due IS NULL AND c.id > ?", "c.id", 0, limit)
 
+    def astray(self, limit: int) -> list[Case]:
+        """Return open cases whose posts are not about the brand, as was found since; less those being answered."""
+        under_way = f"SELECT case_id FROM replies WHERE state IN ({', '.join(repr(state) for state in UNSETTLED)})"
+        where = f"c.closed_at IS NULL AND c.about = 0 AND c.id NOT IN ({under_way}) AND c.id > ?"
+        return self._some(where, "c.id", 0, limit)
+
+    def closed_as_astray(self, case_id: int) -> bool:
+        """Whether it was this, and no person, that a case was dismissed for last."""
+        last = next((each for each in reversed(self.events(case_id)) if each.what == "dismissed"), None)
+        return last is not None and last.who is None
+
     def set_due(self, case_id: int, due: datetime) -> None:
         """Write when an answer is due: it follows from what is known, and is no change to the case."""
         self._db.execute("UPDATE cases SET due = ? WHERE id = ?", (to_text(due), case_id))
@@ -333,7 +356,7 @@ class Cases:
         if not post.in_reply_to:
             return None
         to_us = self._one(
-            """c.state = 'replied' AND m.source = ? AND k.brand = ? AND c.id IN
+            """c.state = 'replied' AND m.gone_at IS NULL AND m.source = ? AND k.brand = ? AND c.id IN
                 (SELECT case_id FROM replies WHERE remote_id = ?) AND m.source_id != ?""",
             post.source,
             match.brand,
@@ -409,13 +432,9 @@ class Cases:
             add("EXISTS (SELECT 1 FROM tags WHERE case_id = c.id AND tag = ?)", tag)
         if asked.alert_id is not None:
             add("c.alert_id = ?", asked.alert_id)
-        words = self._db.quote_fts((asked.text or "").replace("\0", " "))  # SQLite would stop reading at a NUL
-        if words:
-            add(
-                """c.match_id IN (SELECT id FROM matches WHERE mention_id IN
-                    (SELECT rowid FROM mentions_fts WHERE mentions_fts MATCH ?))""",
-                words,
-            )
+        having = asked.having if asked.having is not None else self.having(asked.text)
+        if having is not None:
+            add("c.id IN (SELECT value FROM json_each(?))", json.dumps(having))
         return " AND ".join(clauses), values
 
 

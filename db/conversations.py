@@ -96,31 +96,37 @@ class Conversations:
 
     def answers(self, source: str, key: str, most: int) -> list[str]:
         """Name the stored posts that answer one, by the platform's ids, the oldest first."""
-        sql = "SELECT source_id FROM mentions WHERE source = ? AND in_reply_to = ? ORDER BY created_at, id LIMIT ?"
+        # The plus keeps SQLite from going through all posts of the source in order of time.
+        sql = "SELECT source_id FROM mentions WHERE source = ? AND in_reply_to = ? ORDER BY +created_at, id LIMIT ?"
         return [found for (found,) in self._db.execute(sql, (source, key, most)).fetchall()]
 
     def author(self, match: Match, brands: Sequence[str], posts: int, cases: int) -> Author | None:
-        """Return what the author of a post wrote besides, None where nobody knows who it is."""
+        """Return what the author of a post wrote besides, None where nobody knows who it is.
+
+        A post on several brands is one post.
+        """
         mention = match.mention
         if not mention.author or mention.gone_at is not None:
             return None
         seen, values = _within(brands)
         by = f"m.source = ? AND m.author = ? COLLATE NOCASE AND k.about = 1 AND m.source_id != ? AND {seen}"
         given = [mention.source, mention.author, mention.source_id, *values]
+        once = f"""{by} AND k.id =
+            (SELECT min(k.id) FROM matches k WHERE k.mention_id = m.id AND k.about = 1 AND {seen})"""
         row = next(
             self._db.query(
                 f"""SELECT min(m.created_at) AS first, coalesce(sum(k.sentiment = 'negative'), 0) AS negative,
                     coalesce(sum(k.sentiment = 'neutral'), 0) AS neutral,
                     coalesce(sum(k.sentiment = 'positive'), 0) AS positive,
                     coalesce(sum(k.sentiment IS NULL), 0) AS not_rated
-                FROM {MATCH_TABLES} WHERE {by}""",
-                given,
+                FROM {MATCH_TABLES} WHERE {once}""",
+                [*given, *values],
             )
         )
         found = self._db.query(
-            f"""SELECT {MATCH_COLUMNS} FROM {MATCH_TABLES} WHERE {by}
+            f"""SELECT {MATCH_COLUMNS} FROM {MATCH_TABLES} WHERE {once}
             ORDER BY m.created_at DESC, k.id DESC LIMIT ?""",
-            [*given, posts],
+            [*given, *values, posts],
         )
         return Author(
             Labels(row["negative"], row["neutral"], row["positive"], row["not_rated"]),
@@ -132,9 +138,10 @@ class Conversations:
     def before(self, case_ids: Sequence[int], brands: Sequence[str]) -> Mapping[int, Before]:
         """Return what the authors of some cases wrote before, by case; nothing where nobody knows who wrote it."""
         seen, values = _within(brands)
-        earlier = f"""FROM mentions e JOIN matches k ON k.mention_id = e.id {{}}
+        earlier = f"""FROM mentions e
             WHERE e.author = m.author COLLATE NOCASE AND e.source = m.source AND e.created_at < m.created_at
-            AND k.about = 1 AND {seen} LIMIT {MANY}"""
+                AND EXISTS (SELECT 1 FROM matches k {{}} WHERE k.mention_id = e.id AND k.about = 1 AND {seen})
+            LIMIT {MANY}"""
         rows = self._db.execute(
             f"""SELECT o.id, (SELECT count(*) FROM (SELECT 1 {earlier.format("")})),
                 (SELECT count(*) FROM (SELECT 1 {

@@ -22,13 +22,14 @@ FROM_OUTSIDE = (  # what is no bug of ours
 )
 
 
-def open_database(path: Path) -> Database:
+def open_database(path: Path, lent: bool = False) -> Database:
     """Open or create the file and bring its schema up to date.
 
+    Where it is `lent`, one thread after the other may use it, but no two at once.
     Raises DatabaseError when the file is no database, cannot be written, or was made by a newer sentimon.
     """
     try:
-        connection = sqlite3.connect(path, timeout=PATIENCE)
+        connection = sqlite3.connect(path, timeout=PATIENCE, check_same_thread=not lent)
     except sqlite3.Error as error:
         raise DatabaseError(
             f"{path}: cannot open the database ({error}); check the folder and its permissions"
@@ -49,6 +50,14 @@ def open_database(path: Path) -> Database:
         connection.close()
         raise
     return db
+
+
+def schema_version(db: Database) -> int | None:
+    """Return the number that every change of the schema changes, whoever makes it; None where it cannot be read."""
+    try:
+        return int(db.execute("PRAGMA schema_version").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return None
 
 
 @contextmanager

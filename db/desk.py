@@ -16,7 +16,8 @@ OPEN = (
     "waiting",
     "snoozed",
 )  # nobody has answered, and nobody has said that it needs none
-DISMISSALS = ("no answer needed", "not about us", "spam", "duplicate", "answered elsewhere", "other")
+NOT_ABOUT = "not about us"
+DISMISSALS = ("no answer needed", NOT_ABOUT, "spam", "duplicate", "answered elsewhere", "other")
 REPLY_STATES = (
     "draft",
     "waiting",  # for another person's approval

@@ -4,7 +4,7 @@ Events are never changed, which triggers hold. They hold names, levels and times
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -52,9 +52,15 @@ def untag(db: Database, case_id: int, name: str) -> bool:
     return db.execute("DELETE FROM tags WHERE case_id = ? AND tag = ?", (case_id, name)).rowcount == 1
 
 
-def tags(db: Database) -> list[str]:
-    """Return every tag in use, the most used first."""
-    return [name for (name,) in db.execute("SELECT tag FROM tags GROUP BY tag ORDER BY count(*) DESC, tag").fetchall()]
+def tags(db: Database, brands: Sequence[str]) -> list[str]:
+    """Return every tag in use on cases of these brands (none: all), the most used first."""
+    where = f"WHERE k.brand IN ({', '.join('?' * len(brands))})" if brands else ""
+    rows = db.execute(
+        f"""SELECT tag FROM tags t JOIN cases c ON c.id = t.case_id JOIN matches k ON k.id = c.match_id {where}
+        GROUP BY tag ORDER BY count(*) DESC, tag""",
+        list(brands),
+    ).fetchall()
+    return [name for (name,) in rows]
 
 
 def _event(row: Mapping[str, Any]) -> Event:

@@ -1,9 +1,12 @@
 """Which posts a question is about."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from db.times import to_text
+
+# All posts lie between these. What is asked beyond them is asked from here: the calendar of Python ends soon after.
+POSTING = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)

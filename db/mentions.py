@@ -84,9 +84,11 @@ class Mentions:
             for row in self._db.query(f"{_SELECT} WHERE k.state = 'pending' ORDER BY k.id LIMIT ?", [limit])
         ]
 
-    def pending_count(self) -> int:
-        """Count the matches that wait for a score."""
-        return int(self._db.execute("SELECT count(*) FROM matches WHERE state = 'pending'").fetchone()[0])
+    def pending_count(self, brands: Sequence[str] = ()) -> int:
+        """Count the matches of these brands (none: all) that wait for a score."""
+        where, values = Filter(brands=tuple(brands), only_about=False).where("created_at")
+        sql = f"SELECT count(*) FROM matches WHERE state = 'pending' AND {where}"
+        return int(self._db.execute(sql, values).fetchone()[0])
 
     def find(self, text: str | None, chosen: Filter, limit: int) -> list[Match]:
         """Return the newest posts that contain all the words of the text, all posts where it has none."""
@@ -103,9 +105,14 @@ class Mentions:
         sql = f"{_SELECT} WHERE m.source = ? AND m.source_id = ? AND k.brand = ?"
         return next(map(match_from_row, self._db.query(sql, [source, source_id, brand])), None)
 
-    def every(self, chosen: Filter) -> Iterator[Match]:
-        """Go through the posts by time of posting, without holding them all."""
+    def every(self, chosen: Filter, firsts: bool = False) -> Iterator[Match]:
+        """Go through the posts by time of posting, without holding them all.
+
+        `firsts` keeps to those that the desk looks at: judged, still kept, and no repetition of another post.
+        """
         where, values = chosen.where("created_at", table="k.")
+        if firsts:
+            where += " AND k.state != 'pending' AND m.gone_at IS NULL AND m.copy_of IS NULL AND m.repost_of IS NULL"
         for row in self._db.query(f"{_SELECT} WHERE {where} ORDER BY k.created_at, k.id", values):
             yield match_from_row(row)
 
@@ -167,17 +174,23 @@ class Mentions:
             ORDER BY created_at LIMIT ?"""
         return [row[0] for row in self._db.execute(sql, (source, to_text(before), limit)).fetchall()]
 
-    def counts(self) -> tuple[int, int]:
-        """Count (posts, matches)."""
-        posts, matches = self._db.execute(
-            "SELECT (SELECT count(*) FROM mentions), (SELECT count(*) FROM matches)"
-        ).fetchone()
-        return int(posts), int(matches)
+    def counts(self, brands: Sequence[str] = ()) -> tuple[int, int]:
+        """Count (posts, matches), of these brands (none: all, posts without a match too)."""
+        named = f"brand IN ({', '.join('?' * len(brands))})" if brands else "brand != ''"
+        (matches,) = self._db.execute(f"SELECT coalesce(sum(posts), 0) FROM totals WHERE {named}", brands).fetchone()
+        return sum(self.counts_by_source(brands).values()), int(matches)
 
-    def counts_by_source(self) -> Mapping[str, int]:
-        """Count the posts of each source."""
-        rows = self._db.execute("SELECT source, count(*) FROM mentions GROUP BY source ORDER BY source").fetchall()
-        return {source: int(count) for source, count in rows}
+    def counts_by_source(self, brands: Sequence[str] = ()) -> Mapping[str, int]:
+        """Count the posts of each source, of these brands (none: all, posts without a match too)."""
+        if len(brands) > 1:  # a post may name several
+            where, values = Filter(brands=tuple(brands), only_about=False).where("created_at")
+            sql = (
+                f"SELECT source, count(DISTINCT mention_id) FROM matches WHERE {where} GROUP BY source ORDER BY source"
+            )
+        else:
+            sql = "SELECT source, posts FROM totals WHERE brand = ? AND posts > 0 ORDER BY source"
+            values = [brands[0] if brands else ""]
+        return {source: int(count) for source, count in self._db.execute(sql, values).fetchall()}
 
     def brands(self) -> list[str]:
         """Name every brand that a stored post was matched to."""
@@ -236,7 +249,7 @@ class Mentions:
         # Without a model, the score of the old text is in force no more, also where a person says something meanwhile.
         # What a person has said stays in force; what that leaves open, the model is asked of the new text.
         rows = self._db.execute(
-            """UPDATE matches SET state = 'pending', model = NULL
+            """UPDATE matches SET state = 'pending', model = NULL, triaged = 0
             WHERE mention_id = ? AND state != 'pending' RETURNING brand, source, created_at""",
             (row["id"],),
         ).fetchall()

@@ -32,21 +32,21 @@ def cells(db: Database, table: str, brands: Sequence[str], sources: Sequence[str
     With both named a question reads one stretch of the index for each, however long the past is; they are found from
     one entry of it to the next.
     """
-    known = _after(db, f"SELECT min(brand) FROM {table} WHERE span = '1d' AND brand > ?", ())
-    found = [
-        (brand, source)
-        for brand in known
-        if not brands or brand in brands
-        for source in _after(
-            db, f"SELECT min(source) FROM {table} WHERE span = '1d' AND brand = ? AND source > ?", (brand,)
-        )
-        if not sources or source in sources
-    ]
-    return json.dumps(found)
-
-
-def _after(db: Database, sql: str, values: tuple[str, ...]) -> list[str]:
-    found: list[str] = []
-    while (name := db.execute(sql, (*values, found[-1] if found else "")).fetchone()[0]) is not None:
-        found.append(name)
-    return found
+    days = f"FROM {table} WHERE span = '1d' AND"
+    known = db.execute(
+        f"""WITH RECURSIVE brands (brand) AS (
+            SELECT min(brand) {days} brand > ''
+            UNION ALL SELECT (SELECT min(brand) {days} brand > brands.brand) FROM brands WHERE brand IS NOT NULL
+        ), cells (brand, source) AS (
+            SELECT brand, (SELECT min(source) {days} brand = brands.brand) FROM brands WHERE brand IS NOT NULL
+            UNION ALL SELECT brand, (SELECT min(source) {days} brand = cells.brand AND source > cells.source)
+                FROM cells WHERE source IS NOT NULL
+        ) SELECT brand, source FROM cells WHERE source IS NOT NULL ORDER BY brand, source"""
+    ).fetchall()
+    return json.dumps(
+        [
+            (brand, source)
+            for brand, source in known
+            if (not brands or brand in brands) and (not sources or source in sources)
+        ]
+    )

@@ -75,8 +75,9 @@ class Rematching:
             row
             for match_id in match_ids
             for row in self._db.execute(
-                """UPDATE matches SET hidden = ?1, about = CASE WHEN reviewed THEN about ELSE 1 - ?1 END WHERE id = ?2
-                RETURNING brand, source, created_at""",
+                """UPDATE matches SET hidden = ?1, about = CASE WHEN reviewed THEN about ELSE 1 - ?1 END,
+                    triaged = triaged AND (reviewed OR 1 - ?1 <= about)
+                WHERE id = ?2 RETURNING brand, source, created_at""",
                 (hidden, match_id),
             ).fetchall()
         ]

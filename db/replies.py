@@ -31,31 +31,16 @@ class Replies:
         """Return the latest reply to a post."""
         return next(map(_reply, self._db.query(f"{_OF_CASE} ORDER BY id DESC LIMIT 1", [case_id])), None)
 
-    def in_states(self, states: Sequence[str], brands: Sequence[str] = (), limit: int = 200) -> list[Reply]:
-        """Return the replies in these states, the oldest first; of all brands where none are named."""
-        where = f"r.state IN ({', '.join('?' * len(states))})"
-        values: list[Any] = list(states)
-        if brands:
-            where += f" AND k.brand IN ({', '.join('?' * len(brands))})"
-            values += brands
-        sql = f"""SELECT r.* FROM replies r JOIN cases c ON c.id = r.case_id JOIN matches k ON k.id = c.match_id
-            WHERE {where} ORDER BY r.id LIMIT ?"""
-        return [_reply(row) for row in self._db.query(sql, [*values, limit])]
-
-    def waiting(self, brands: Sequence[str] = (), limit: int = 200) -> list[Reply]:
-        """Return the replies that wait for approval, the oldest first."""
-        return self.in_states(["waiting"], brands, limit)
+    def in_states(self, states: Sequence[str], limit: int = 200) -> list[Reply]:
+        """Return the replies in these states, the oldest first."""
+        sql = f"SELECT * FROM replies WHERE state IN ({', '.join('?' * len(states))}) ORDER BY id LIMIT ?"
+        return [_reply(row) for row in self._db.query(sql, [*states, limit])]
 
     def due(self, now: datetime, limit: int) -> list[Reply]:
         """Return the replies that are to be sent now, the oldest first."""
         sql = """SELECT * FROM replies WHERE state = 'queued' AND (not_before IS NULL OR not_before <= ?)
             ORDER BY id LIMIT ?"""
         return [_reply(row) for row in self._db.query(sql, [to_text(now), limit])]
-
-    def counts(self) -> Mapping[str, int]:
-        """Count the replies by state."""
-        rows = self._db.execute("SELECT state, count(*) FROM replies GROUP BY state").fetchall()
-        return {state: int(count) for state, count in rows}
 
     def save(self, reply: Reply) -> Reply:
         """Keep a new reply (id 0), or what has changed of one; runs in the caller's transaction."""

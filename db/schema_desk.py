@@ -75,6 +75,7 @@ DESK = (
     "CREATE INDEX cases_asleep ON cases (snoozed_until) WHERE state = 'snoozed'",
     "CREATE INDEX cases_leased ON cases (lease_until) WHERE state = 'claimed'",
     "CREATE INDEX cases_undue ON cases (id) WHERE closed_at IS NULL AND due IS NULL",
+    "CREATE INDEX cases_astray ON cases (id) WHERE closed_at IS NULL AND about = 0",
     "CREATE INDEX cases_by_alert ON cases (alert_id) WHERE alert_id IS NOT NULL",
     "CREATE INDEX cases_by_time ON cases (created_at)",
     "CREATE INDEX cases_by_reply ON cases (replied_at) WHERE replied_at IS NOT NULL",
@@ -82,6 +83,8 @@ DESK = (
     "CREATE INDEX events_by_case ON events (case_id, id)",
     # What happened is not changed afterwards. It goes only with its case, whose post lost its brand.
     """CREATE TRIGGER events_stay BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are never changed'); END""",
+    """CREATE TRIGGER events_are_new BEFORE INSERT ON events WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id)
         BEGIN SELECT RAISE(ABORT, 'events are never changed'); END""",
     """CREATE TRIGGER events_remain BEFORE DELETE ON events
         WHEN EXISTS (SELECT 1 FROM cases WHERE id = OLD.case_id)
@@ -182,6 +185,26 @@ DESK = (
     "ALTER TABLE matches ADD COLUMN triaged INTEGER NOT NULL DEFAULT 0 CHECK (triaged IN (0, 1))",
     "UPDATE matches SET triaged = 1 WHERE state != 'pending'",
     "CREATE INDEX matches_untriaged ON matches (id) WHERE triaged = 0 AND state != 'pending'",
+    # In which orders pages list posts, beside that of time.
+    """CREATE INDEX matches_by_feeling ON matches (brand, coalesce(negative, -1.0))
+        WHERE about = 1 AND state != 'pending'""",
+    "CREATE INDEX mentions_by_reach ON mentions (coalesce(followers, -1))",
+    # How many posts there are by source: in all (brand ''), and of each brand. To count them would take longest of all.
+    """CREATE TABLE totals (
+        brand TEXT NOT NULL,
+        source TEXT NOT NULL,
+        posts INTEGER NOT NULL,
+        PRIMARY KEY (brand, source)
+    ) WITHOUT ROWID""",
+    "INSERT INTO totals SELECT '', source, count(*) FROM mentions GROUP BY source",
+    "INSERT INTO totals SELECT brand, source, count(*) FROM matches GROUP BY brand, source",
+    *(
+        f"""CREATE TRIGGER totals_{table}_{event.lower()} AFTER {event} ON {table} BEGIN
+            INSERT INTO totals VALUES ({brand}, {row}.source, {change})
+                ON CONFLICT (brand, source) DO UPDATE SET posts = posts + excluded.posts; END"""
+        for event, row, change in (("INSERT", "NEW", 1), ("DELETE", "OLD", -1))
+        for table, brand in (("mentions", "''"), ("matches", f"{row}.brand"))
+    ),
     # Which of a brand's accounts a post mentions or answers, as JSON; X lets an app answer no other posts.
     "ALTER TABLE mentions ADD COLUMN addressed TEXT",
     "CREATE INDEX mentions_answers ON mentions (source, in_reply_to) WHERE in_reply_to IS NOT NULL",

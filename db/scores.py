@@ -19,7 +19,7 @@ from db.times import from_text, to_text
 # The id of the verdict that is in force on the match k.
 NEWEST_VERDICT = "(SELECT id FROM verdicts WHERE match_id = k.id ORDER BY given_at DESC, id DESC LIMIT 1)"
 
-# What has not asked for an answer and now does, the desk looks at again.
+# What has not asked for an answer and now does, or is found to be about the brand after all, the desk looks at again.
 # A match that is not rated has the stage "none", as it is counted.
 _PUT_IN_FORCE = f"""UPDATE matches SET
         state = CASE WHEN s.match_id IS NULL THEN 'pending' WHEN s.rated OR v.sentiment IS NOT NULL THEN 'rated'
@@ -35,6 +35,7 @@ _PUT_IN_FORCE = f"""UPDATE matches SET
         about = coalesce(v.about, 1 - k.hidden),
         reviewed = v.id IS NOT NULL,
         triaged = k.triaged AND (k.reply IS 'yes' OR coalesce(v.reply, s.reply) IS NOT 'yes')
+            AND coalesce(v.about, 1 - k.hidden) <= k.about
     FROM matches k
         LEFT JOIN scores s ON s.match_id = k.id AND s.model = k.model
         LEFT JOIN verdicts v ON v.id = {NEWEST_VERDICT}

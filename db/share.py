@@ -19,6 +19,7 @@ INTERNAL = (
     "pasts",
     "shingles",
     "quotas",
+    "totals",
     "unwatched",
     "views",
     "_sqlite_migrations",

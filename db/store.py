@@ -11,7 +11,7 @@ from db.care import CareTimes
 from db.cases import Cases
 from db.conversations import Conversations
 from db.copies import Copies
-from db.database import open_database, write_lock
+from db.database import open_database, schema_version, write_lock
 from db.deliveries import Deliveries
 from db.embeddings import Embeddings
 from db.facets import Facets
@@ -40,11 +40,12 @@ from db.voices import Voices
 
 
 class Store:
-    """Open it where it is used: a connection belongs to one thread."""
+    """Open it where it is used: a connection belongs to one thread. One that is `lent` belongs to one at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lent: bool = False) -> None:
         self.path = path
-        self._db = open_database(path)
+        self._db = open_database(path, lent)
+        self._schema = schema_version(self._db)
         self.mentions = Mentions(self._db)
         self.posts = Posts(self._db)
         self.rematching = Rematching(self._db)
@@ -84,6 +85,14 @@ class Store:
         Where it is to be `durable`, it is on the disk when this ends, whatever happens to the power.
         """
         return write_lock(self._db, durable)
+
+    def is_as_opened(self) -> bool:
+        """Say whether the file has the schema that it had when it was opened, and can be read."""
+        return self._schema is not None and schema_version(self._db) == self._schema
+
+    def version(self) -> int:
+        """Return a number that changes with everything that others store, as long as this store stays open."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
         """Close the file."""

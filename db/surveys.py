@@ -35,11 +35,11 @@ class Surveys:
     def offer(self, reply_id: int, brand: str, source: str, kind: str, now: datetime) -> Survey:
         """Note that a survey is offered with a reply, once; runs in the caller's transaction.
 
-        Asked again it returns what there is: a reply that is tried again has the same link.
+        Asked again it returns what there is: a reply that is tried again has the same link, and asks what it says now.
         """
         self._db.execute(
             """INSERT INTO surveys (reply_id, brand, source, kind, created_at) VALUES (?, ?, ?, ?, ?)
-            ON CONFLICT (reply_id) DO NOTHING""",
+            ON CONFLICT (reply_id) DO UPDATE SET kind = excluded.kind WHERE answered_at IS NULL""",
             (reply_id, brand, source, kind, to_text(now)),
         )
         return next(_survey(row) for row in self._db.query("SELECT * FROM surveys WHERE reply_id = ?", [reply_id]))
@@ -63,10 +63,14 @@ class Surveys:
         )
 
     def tallies(self, brands: Sequence[str], sources: Sequence[str], since: datetime, until: datetime) -> list[Tally]:
-        """Add up the surveys that were offered in a span, by source and kind; answers of channels never mix."""
+        """Add up the surveys that were offered in a span, by source and kind; answers of channels never mix.
+
+        One that never reached anybody, since its reply was not sent, was not offered.
+        """
         where, values = _where(brands, sources, since, until)
         rows = self._db.execute(
-            f"""SELECT source, kind, score, count(*) FROM surveys WHERE {where}
+            f"""SELECT source, kind, score, count(*) FROM surveys WHERE {where} AND (answered_at IS NOT NULL OR EXISTS
+                (SELECT 1 FROM replies r WHERE r.id = reply_id AND r.state = 'sent' AND r.survey = surveys.kind))
             GROUP BY source, kind, score ORDER BY source, kind, score""",
             values,
         ).fetchall()

@@ -24,6 +24,9 @@ _VERDICT_COLUMNS = """v.match_id AS verdict_match, v.reviewer, v.given_at, v.abo
     f"v.{question} AS verdict_{question}" for question in GUIDE
 )
 
+_FEW = 10_000  # matches in all, up to which each is looked at to draw some
+_AT_ONCE, _THROWS = 200, 50  # numbers, and how often so many, before each is looked at after all
+
 
 class Verdicts:
     """The table verdicts."""
@@ -53,32 +56,55 @@ class Verdicts:
         drawn = heapq.nsmallest(count, self._db.execute(sql, values), key=lambda _: dice.random())
         return [found for (match_id,) in drawn for found in self._with_score(match_id)]
 
-    def daily(self, count: int, brands: Sequence[str], day: datetime) -> list[int]:
+    def daily(self, count: int, brands: Sequence[str], day: datetime, until: datetime | None = None) -> list[int]:
         """Draw the posts of a day that everybody judges who sees these brands, by the ids of their matches.
 
-        From the rated posts that were collected before the day began and that nobody had judged by then: it stays the
-        same all day, whoever judges what. It goes through every post; keep what it gives.
+        From the posts that the model could rate, that were collected before the day began (or before `until`) and that
+        nobody had judged as drawn at random by then: it stays the same all day, whoever judges what.
         """
         begins = to_text(day)
-        sql = f"""SELECT k.id FROM {MATCH_TABLES} WHERE k.state = 'rated' AND (k.about = 1 OR k.reviewed)
+        values = [*brands, to_text(until) if until else begins, begins]
+        # What people correct elsewhere are mostly errors: without these posts, the model would look better than it is.
+        sql = f"""SELECT k.id FROM {MATCH_TABLES} JOIN scores s ON s.match_id = k.id AND s.model = k.model
+            WHERE s.rated AND NOT k.hidden
             AND k.brand IN ({", ".join("?" * len(brands))}) AND m.gone_at IS NULL AND m.collected_at < ?
-            AND NOT EXISTS (SELECT 1 FROM verdicts WHERE match_id = k.id AND given_at < ?)"""
-        seed = "\0".join([begins, *sorted(brands)]).encode()
+            AND NOT EXISTS (SELECT 1 FROM verdicts WHERE match_id = k.id AND random AND given_at < ?)"""
+        seed = "\0".join([begins, *sorted(brands)])
+        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM matches").fetchone()
+        dice = random.Random(seed)
+        # Numbers are thrown until enough of them are such posts. That they reach to a power of two lets the throws
+        # stay the same while posts come.
+        drawn: dict[int, None] = {}
+        for _ in range(_THROWS if last > _FEW else 0):
+            thrown = [dice.randrange(1 << last.bit_length()) for _ in range(_AT_ONCE)]
+            hit = {
+                match_id
+                for (match_id,) in self._db.execute(
+                    f"{sql} AND k.id IN (SELECT value FROM json_each(?))", [*values, json.dumps(thrown)]
+                )
+            }
+            drawn |= dict.fromkeys(number for number in thrown if number in hit)
+            if len(drawn) >= count:
+                return list(drawn)[:count]
 
         def place(row: tuple[int]) -> bytes:
-            return blake2b(b"%d" % row[0], key=blake2b(seed).digest()[:64], digest_size=8).digest()
+            return blake2b(b"%d" % row[0], key=blake2b(seed.encode()).digest()[:64], digest_size=8).digest()
 
-        drawn = heapq.nsmallest(count, self._db.execute(sql, [*brands, begins, begins]), key=place)
-        return [match_id for (match_id,) in drawn]
+        # There are few such posts, or few at all: of each, a number that stands for it alone.
+        return [match_id for (match_id,) in heapq.nsmallest(count, self._db.execute(sql, values), key=place)]
 
     def drawn(self, match_ids: Sequence[int]) -> list[tuple[Match, Score, Verdict | None]]:
-        """Return posts with the score in force and the newest verdict, in the order of the ids, as far as kept."""
+        """Return posts with the score in force and the newest verdict, in the order of the ids, as far as kept.
+
+        Without the verdict, where nobody has judged the post as drawn at random yet: what was said of it elsewhere was
+        said in sight of the model's answer.
+        """
         found = []
         for match_id in match_ids:
             for match, score in self._with_score(match_id):
                 if match.mention.gone_at is None:
                     given = self._of(match_id)
-                    found.append((match, score, given[-1] if given else None))
+                    found.append((match, score, given[-1] if given and given[-1].random else None))
         return found
 
     def all(self, random_only: bool = False, brand: str | None = None) -> Iterator[tuple[Match, Verdict]]:
