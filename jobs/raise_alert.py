@@ -82,10 +82,18 @@ def severity_of(rule: str, score: float) -> str:
 
 
 def queue(store: Store, alert: Alert, posts: Sequence[Match], now: datetime) -> int:
-    """Let the posts of an alert wait for an answer; those that wait already are raised to its level."""
+    """Let the posts of an alert wait for an answer; those that wait already are raised to its level.
+
+    Posts that were old when they were found are left out: an import of last year's posts is history, not work.
+    """
     reason = f"{alert.rule} of {alert.starts:%Y-%m-%d %H:%M} UTC"
     level = urgency.of_alert(alert)
-    return sum(store.cases.open(match, alert.id, reason, urgency.priority(match), now, level=level) for match in posts)
+    return sum(
+        store.cases.open(match, alert.id, reason, urgency.priority(match), now, level=level)
+        for match in posts
+        if match.mention.gone_at is None  # nobody can answer it
+        and match.mention.created_at >= now - urgency.LATELY
+    )
 
 
 def _telling(store: Store, rule: str, brand: str, scope: str, episode: Episode) -> Alert | None:

@@ -10,7 +10,7 @@ from db.desk import Reply
 from db.records import Mention
 from jobs.collector import Meter
 
-NOT_HERE = "Nothing answers posts from {source}. Open it there, answer, and mark it as replied."
+NOT_HERE = "Replies on {source} are not set up here. Answer on {source} itself, then mark the post as replied."
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from jobs.replier import Looker, Outbox, Replied, Route, key_of
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 20  # replies of a run
+AT_ONCE = 4  # replies of a run: the last of many that are slow would look cut off to another process
+PUT_OFF = 500  # others that wait for the same limit
 CUT_OFF = timedelta(minutes=5)  # longer than any reply is on its way: only a crash, or a kill, leaves a row so
 UNKNOWN = "nobody knows whether it was sent: {why}"
 CRASHED = "sentimon was ended while it was sent"
@@ -166,9 +167,10 @@ def _put_off(store: Store, sending: Reply, route: Route, limited: RateLimited, n
     """Certainly not sent: it waits, and all others on the same way with it."""
     with store.transaction():
         current = _now_of(store, sending)
-        later = replace(current, state="queued", sending_at=None, error=str(limited), updated_at=now)
-        store.replies.save(replace(later, not_before=limited.not_before))
-        for other in store.replies.due(now, AT_ONCE):
+        if current.state in ("sending", "unknown"):  # else a person has said meanwhile what is to become of it
+            later = replace(current, state="queued", sending_at=None, error=str(limited), updated_at=now)
+            store.replies.save(replace(later, not_before=limited.not_before))
+        for other in store.replies.due(now, PUT_OFF):
             case = store.cases.get(other.case_id)
             if case and case.match.mention.source == route.replier.platform:
                 store.replies.save(replace(other, not_before=limited.not_before, error=str(limited), updated_at=now))

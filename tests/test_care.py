@@ -14,6 +14,7 @@ import pytest
 
 from db.desk import User
 from db.store import Store
+from jobs.desk import acts
 from jobs.desk.care import Care, care, spread
 from jobs.desk.hours import Hours, working
 from tests.case_rig import SITE, answer, case_of, dismiss, pages
@@ -95,6 +96,16 @@ def test_what_was_answered_stays_answered_though_it_was_reopened_or_closed_since
         store.cases.save(replace(current, state="reopened", closed_at=None))
     outcomes = figures(store).every.outcomes
     assert (outcomes.answered, outcomes.open) == (1, 0)
+
+
+def test_a_late_answer_stays_late_though_the_case_was_reopened_and_has_more_time_now(store: Store) -> None:
+    case = case_of(store, 1, at=NOW - DAY, due=NOW - DAY + 2 * HOUR)
+    answer(store, case, after=3 * HOUR)
+    with store.transaction():
+        acts.reopen(store, case.id, ANN, NOW - 5 * HOUR)
+        store.cases.set_due(case.id, NOW + HOUR)
+    within = figures(store).every.within
+    assert (within.count, within.of) == (0, 1)
 
 
 def test_within_target_is_a_share_of_the_replies_that_had_one(store: Store) -> None:

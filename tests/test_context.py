@@ -9,7 +9,7 @@ from db.desk import User
 from db.store import Store
 from jobs.desk.context import BELOW, POSTS, context
 from tests.case_rig import ADMIN, answer, case_of, dismiss, post
-from tests.support import HOUR, MINUTE, NOW
+from tests.support import HOUR, MINUTE, NOW, judge, keep, mention
 
 
 @pytest.fixture
@@ -108,6 +108,19 @@ def test_of_a_busy_author_the_newest_posts_are_shown_and_all_are_counted(store: 
     assert author is not None
     assert author.labels.negative == POSTS + 4
     assert [one.mention.source_id for one in author.posts] == [str(number) for number in range(POSTS)]
+
+
+def test_a_post_on_two_brands_is_one_post_of_its_author(store: Store) -> None:
+    keep(store, mention("both", "awful acme, awful bolt", NOW - HOUR, author="zoe"), brands=("Acme", "Bolt"))
+    judge(store)
+    case = case_of(store, 1, "acme, again?", author="Zoe")
+    author = context(store, case, ADMIN).author
+    assert author is not None
+    assert (author.labels.negative, len(author.posts)) == (1, 1)
+    assert store.conversations.before([case.id], ())[case.id].wrote == 1
+    seen = store.conversations.author(case.match, ("Bolt",), 9, 9)
+    assert seen is not None
+    assert seen.labels.mentions == 1
 
 
 def test_nothing_is_shown_of_authors_who_are_gone_or_were_never_known(store: Store) -> None:

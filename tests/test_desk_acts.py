@@ -196,6 +196,31 @@ def test_escalating_marks_a_case_raises_it_and_frees_it(store: Store, case: Case
     assert do(store, acts.escalate, LEA).level == "urgent"
 
 
+def test_to_escalate_takes_a_case_from_nobody_but_for_an_approver(store: Store, case: Case) -> None:
+    held = do(store, acts.claim, ANN)
+    raised = do(store, acts.escalate, BOB)
+    assert (raised.escalated, raised.level) == (True, "high")
+    assert (raised.state, raised.assignee, raised.lease_until) == ("claimed", "ann", held.lease_until)
+    with pytest.raises(Stale, match="ann has it"):
+        do(store, acts.escalate, BOB, to="lea")
+    assert do(store, acts.escalate, LEA, to="lea").assignee == "lea"
+
+
+def test_not_about_us_is_a_verdict_whatever_way_it_is_said_and_so_is_reopening(store: Store, case: Case) -> None:
+    assert not do(store, acts.dismiss, ANN, reason="not about us").match.about
+    assert not store.verdicts.newest(case.match.id).about  # type: ignore[union-attr]
+    assert do(store, acts.reopen, BOB).match.about
+    assert [each.id for each in store.cases.queue(Asked(), NOW, 9)] == [1]
+    assert happened(store, 1) == ["opened", "dismissed", "reopened"]
+
+
+def test_a_case_whose_post_is_gone_stays_closed(store: Store, case: Case) -> None:
+    with store.transaction():
+        store.forgotten.erase_named("x", ["case-0"], NOW, "deleted")
+    with pytest.raises(InputError, match="not there any more"):
+        do(store, acts.reopen, ANN)
+
+
 def test_a_level_is_one_of_four_and_said_once(store: Store, case: Case) -> None:
     with pytest.raises(InputError, match="a level is one of: low, normal, high, urgent"):
         do(store, acts.set_level, ANN, level="huge")

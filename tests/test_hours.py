@@ -125,6 +125,7 @@ def test_a_day_of_work_is_as_long_as_the_business_hours() -> None:
     assert targets({"high": "90s"}, Hours())["high"] == timedelta(seconds=90)
 
 
+NIGHT = datetime(2026, 3, 7, 23, 30, tzinfo=UTC)  # a Saturday
 DESK = """[desk]
 timezone = "Europe/Berlin"
 hours = "22:00-06:30"
@@ -140,6 +141,13 @@ def test_the_file_says_when_the_team_is_there(tmp_path: Path) -> None:
     assert (hours.zone, hours.opens, hours.closes, hours.days) == (BERLIN, time(22), time(6, 30), frozenset({4, 5}))
     assert date(2026, 1, 6) in hours.holidays
     assert desk.within == {"urgent": HALF_AN_HOUR, "high": HOUR, "normal": 8 * HOUR, "low": 17 * HOUR}
+
+
+def test_a_team_that_is_there_round_the_clock_says_so(tmp_path: Path) -> None:
+    every_day = 'days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]'
+    desk = config.load(configure(tmp_path, '[desk]\nhours = "00:00-24:00"', every_day), plugins.load(), {}).desk
+    assert due(NIGHT, HOUR, desk.business) == NIGHT + HOUR
+    assert working(NIGHT, NIGHT + 60 * HOUR, desk.business) == 60 * HOUR
 
 
 @pytest.mark.parametrize(

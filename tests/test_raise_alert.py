@@ -180,6 +180,15 @@ def test_copies_are_counted_and_told_once(store: Store) -> None:
     assert (len(posts), alert.story.copies, len(alert.story.posts)) == (6, 5, 1)
 
 
+def test_posts_that_were_old_when_their_alert_was_found_are_history_and_wait_for_nobody(store: Store) -> None:
+    fill(store, [*past(), *burst()])
+    alert, posts = tell(store)
+    alert = saved(store, alert, posts)
+    with store.transaction():
+        assert queue(store, alert, posts, NOW + 8 * DAY) == 0
+    assert store.mentions.count_of_alert(alert.id) == 20
+
+
 def test_posts_wait_once_the_worst_first_with_the_alert_as_their_reason(store: Store) -> None:
     far = mention("far", "acme charged twice", START, reach=Reach(followers=10**6), author="star")
     fill(store, [*past(20), *burst(), far])

@@ -90,8 +90,7 @@ def test_without_approval_a_reply_is_queued_at_once_and_its_case_is_out_of_reach
 def test_with_approval_another_person_lets_it_go(case: Case, store: Store) -> None:
     draft(store, case.id, ANN, NOW, text="We are sorry.")
     submit(store, case.id, ANN, NOW, outbox=APPROVED)
-    assert [each.id for each in store.replies.waiting()] == [last(store, case).id]
-    assert [each.id for each in store.replies.waiting(["Globex"])] == []
+    assert [each.id for each in store.replies.in_states(["waiting"])] == [last(store, case).id]
     approve(store, case.id, BEN, NOW + MINUTE, outbox=APPROVED, version=last(store, case).version)
     approved = last(store, case)
     assert (approved.state, approved.decided_by, approved.decided_at) == ("queued", "ben", NOW + MINUTE)
@@ -168,7 +167,7 @@ def test_a_reply_is_withdrawn_by_its_author_or_an_approver(case: Case, store: St
         ("x" * 283, STRAIGHT, "3 characters too long: x takes 280"),
         ("x" * 281, STRAIGHT, "1 character too long"),
         ("Sorry.", outbox(Scripted(refusal="It does not mention @acme.")), "It does not mention @acme."),
-        ("Sorry.", Outbox(), "Nothing answers posts from x. Open it there"),
+        ("Sorry.", Outbox(), "Replies on x are not set up here"),
     ],
 )
 def test_what_cannot_be_sent_is_not_queued(case: Case, store: Store, text: str, box: Outbox, says: str) -> None:

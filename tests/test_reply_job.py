@@ -226,6 +226,19 @@ def test_what_another_process_took_for_cut_off_ends_as_it_went(store: Store) -> 
     assert len(replier.sent) == 1
 
 
+def test_what_a_person_has_made_a_draft_again_meanwhile_is_not_queued_by_a_limit(store: Store) -> None:
+    def take_back() -> None:
+        with Store(store.path) as other:
+            reply(other, outbox(Scripted()), NOW + CUT_OFF)
+            with other.transaction():
+                say_not_sent(other, 1, ANN, NOW + CUT_OFF)
+
+    replier = Scripted([RateLimited("X asks to wait", NOW + 60 * MINUTE)], during=take_back)
+    waiting = queued(store, outbox(replier))
+    reply(store, outbox(replier), NOW)
+    assert last(store, waiting.case_id).state == "draft"
+
+
 def test_what_was_withdrawn_or_cannot_be_sent_any_more_is_not_sent(store: Store) -> None:
     replier = Scripted()
     box = outbox(replier)

@@ -38,7 +38,7 @@ def test_the_first_source_that_may_answer_does_and_else_the_reason_is_told() -> 
         unsummoned = mention(99, "acme is broken")
         assert "does not mention @acme" in str(box.why_not(unsummoned))
         assert box.longest(unsummoned) is None
-        assert "Nothing answers posts from youtube" in str(box.why_not(mention(1, source="youtube")))
+        assert "Replies on youtube are not set up here" in str(box.why_not(mention(1, source="youtube")))
         gone = mention(1, "@acme", gone_at=NOW, gone_reason="deleted")
         assert box.why_not(gone) == "The post is no longer there: deleted on its platform."
 

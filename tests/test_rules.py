@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from db.cases import Asked
 from db.desk import Conditions, Rule, User
 from db.errors import InputError
 from db.records import Match, Reach
 from db.store import Store
 from jobs.desk import rules
+from jobs.desk.triage import Triaging, triage
+from jobs.group import group
 from tests.desk_rig import users
-from tests.support import DAY, MINUTE, NOW, judge, keep, mention
+from tests.support import DAY, HOUR, MINUTE, NOW, judge, keep, mention
 
 POST = Match(
     1,
@@ -166,6 +169,22 @@ def test_a_preview_tells_what_a_rule_would_have_caught_and_what_another_has_firs
     only_acme = replace(loud, when=replace(loud.when, brands=("Acme",)))
     assert rules.preview(store, only_acme, NOW, ["Bolt"]).caught == 0
     assert rules.preview(store, only_acme, NOW).caught == 25
+
+
+def test_a_preview_catches_what_triage_then_does(store: Store) -> None:
+    text = "acme took my money twice and nobody answers my letters, what am i to do about it now?"
+    keep(store, mention(1, text), mention(2, text, NOW + MINUTE), mention(3, "rt acme is odd", repost_of="9"))
+    keep(store, mention(4, "acme is quite another thing"), mention(5, "bolt is not ours", source="reddit"))
+    keep(store, mention(6, "bolt is odd"), brands=["Bolt"])
+    judge(store)
+    group(store)
+    rule = Rule(0, "all", Conditions(sources=("x",)))
+    shown = rules.preview(store, rule, NOW + HOUR, ["Acme"])
+    with store.transaction():
+        rules.save(store, rule)
+    triage(store, Triaging(["Acme"]), NOW + HOUR)
+    caught = [case.match.mention.source_id for case in store.cases.queue(Asked(), NOW + HOUR, 9)]
+    assert sorted(caught) == sorted(match.mention.source_id for match in shown.newest) == ["1", "4"]
 
 
 def test_a_rule_that_is_kept_is_tried_in_its_place(store: Store) -> None:

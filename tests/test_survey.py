@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def test_a_reply_has_one_link_however_often_it_is_tried(store: Store) -> None:
     with store.transaction():
         assert link(store, reply, f"{URL}/", NOW + HOUR) == URL + path
     assert len(path) < 100
+
+
+def test_a_survey_that_reached_nobody_was_not_offered_and_asks_what_the_reply_says_in_the_end(store: Store) -> None:
+    path, reply = offered(store)
+    with store.transaction():
+        failed = store.replies.save(replace(reply, state="failed"))
+    assert store.surveys.tallies((), (), NOW - DAY, NOW + DAY) == []
+    with store.transaction():
+        sent = store.replies.save(replace(failed, state="sent", survey="ces"))
+        assert link(store, sent, URL, NOW + HOUR) == URL + path
+    (tally,) = store.surveys.tallies((), (), NOW - DAY, NOW + DAY)
+    assert (tally.kind, tally.offered, tally.answered) == ("ces", 1, 0)
 
 
 def test_a_reply_without_a_survey_gets_no_link(store: Store) -> None:

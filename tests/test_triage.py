@@ -251,7 +251,7 @@ def test_when_its_author_writes_back_an_answered_case_is_reopened(
     assert look(store, NOW + 2 * HOUR) == ({"reopened": 1} if reopened else {})
     assert [case.state for case in queue(store)] == (["reopened"] if reopened else [])
     if reopened:
-        assert store.cases.events(1)[-1].detail == {"why": "the author wrote back"}
+        assert store.cases.events(1)[-1].detail["why"] == "the author wrote back"
 
 
 def test_what_its_author_wrote_before_the_answer_reopens_nothing(store: Store) -> None:

@@ -7,8 +7,9 @@ is raised with the case as it is. NotAllowed is raised where the role does not s
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from db.desk import Case, Event, User
+from db.desk import NOT_ABOUT, Case, Event, User
 from db.errors import InputError, NotAllowed, Stale
+from db.records import Verdict
 from db.store import Store
 from db.times import to_text
 from jobs.desk.answer import ON_ITS_WAY, by_hand
@@ -82,9 +83,10 @@ def assign(
 
 
 def dismiss(store: Store, case_id: int, who: User, now: datetime, *, version: int | None = None, reason: str) -> Case:
-    """Say that a post gets no answer, and for which of DISMISSALS."""
+    """Say that a post gets no answer, and for which of DISMISSALS. That it is not about us is a verdict on it."""
     case = _settled(store, seen(store, case_id, who, version))
-    return _save(store, move(case, "dismiss", who, now, reason=reason), who, now, "dismissed", {"for": reason})
+    closed = _save(store, move(case, "dismiss", who, now, reason=reason), who, now, "dismissed", {"for": reason})
+    return _judged(store, closed, who, now, about=False) if reason == NOT_ABOUT else closed
 
 
 def snooze(
@@ -98,10 +100,14 @@ def snooze(
 
 
 def reopen(store: Store, case_id: int, who: User, now: datetime, *, version: int | None = None, why: str = "") -> Case:
-    """Let a post wait for an answer again. Why, where somebody says so, becomes a note."""
+    """Let a post wait for an answer again, and be about the brand. Why, where somebody says so, becomes a note."""
     case = seen(store, case_id, who, version)
+    if case.match.mention.gone_at is not None:
+        raise InputError("the post is not there any more: nobody can answer it")
     was = "woken" if case.state == "snoozed" else "reopened"
-    changed = _save(store, move(case, "reopen", who, now), who, now, was)
+    measured = {"was_due": to_text(case.due)} if case.due and case.closed_at else {}  # its last answer is, by this
+    changed = _save(store, move(case, "reopen", who, now), who, now, was, measured)
+    changed = _judged(store, changed, who, now, about=True)
     return note(store, case_id, who, now, text=why) if why.strip() else changed
 
 
@@ -115,7 +121,10 @@ def set_level(store: Store, case_id: int, who: User, now: datetime, *, version: 
 def escalate(
     store: Store, case_id: int, who: User, now: datetime, *, version: int | None = None, to: str | None = None
 ) -> Case:
-    """Ask for somebody who decides more: the case is at least high, marked, and free for them, or handed to one."""
+    """Ask for somebody who decides more: the case is at least high, marked, and free for them, or handed to one.
+
+    What another person holds stays theirs, unless an approver says so.
+    """
     case = seen(store, case_id, who, version)
     to = _colleague(store, case, who, to)
     changed = move(case, "escalate", who, now, to=to)
@@ -185,6 +194,16 @@ def _save(
     store: Store, case: Case, who: User, now: datetime, what: str, detail: Mapping[str, str] | None = None
 ) -> Case:
     return store.cases.save(case, Event(0, case.id, now, what, who.name, detail or {}))
+
+
+def _judged(store: Store, case: Case, who: User, now: datetime, *, about: bool) -> Case:
+    """Keep a person's word on whether a post is about the brand, unless that is what is known of it."""
+    if case.match.about == about:
+        return case
+    before = store.verdicts.newest(case.match.id)
+    labels = before.labels if before else {}
+    store.verdicts.give([Verdict(case.match.id, who.name, now, labels, about=about)])
+    return seen(store, case.id, who)
 
 
 def _whose(case: Case, who: User) -> dict[str, str]:

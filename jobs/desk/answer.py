@@ -57,7 +57,7 @@ def draft(
     stored = store.replies.save(
         replace(_undecided(last), author=by, text=text, state="draft", survey=survey, updated_at=now, error=None)
     )
-    if last.state == "draft":
+    if last.state == "draft" and by == last.author:
         return case
     return _note(store, handed(case, by), who, now, "edited", {"reply": str(stored.id)})
 
@@ -186,6 +186,7 @@ def answered(case: Case, at: datetime) -> Case:
         closed_at=at,
         lease_until=None,
         snoozed_until=None,
+        dismissed_for=None,
     )
 
 
@@ -267,7 +268,7 @@ def _undecided(reply: Reply) -> Reply:
 
 def _waiting(case: Case, reply: Reply) -> Case:
     """Nobody else can claim, dismiss or snooze a case whose reply waits or is on its way."""
-    return replace(case, state="waiting", assignee=case.assignee or reply.author, lease_until=None)
+    return replace(case, state="waiting", assignee=case.assignee or reply.author, lease_until=None, snoozed_until=None)
 
 
 def _note(store: Store, case: Case, who: User, now: datetime, what: str, detail: Mapping[str, str]) -> Case:

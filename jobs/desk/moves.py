@@ -8,7 +8,7 @@ jobs/desk/answer.py; docs/desk.md has the table for people.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from db.desk import DISMISSALS, LEVELS, Case, User, rank
+from db.desk import DISMISSALS, LEVELS, NOT_ABOUT, Case, User, rank
 from db.errors import InputError, NotAllowed, Stale
 
 FREE = ("new", "reopened")
@@ -107,7 +107,10 @@ def move(
         case _:  # "escalate"
             raised = case.level if rank(case.level) >= rank("high") else "high"
             marked = replace(case, escalated=True, level=raised, due=case.due if raised == case.level else None)
-            return marked if case.state == "waiting" else replace(freed(marked), assignee=to)
+            kept = case.state == "waiting" or (holder(case, now) not in (None, who.name) and not who.may("approver"))
+            if kept and to is not None:
+                raise Stale(f"case {case.id} cannot be handed to {to} now: {case.assignee} has it", case)
+            return marked if kept else replace(freed(marked), assignee=to)
 
 
 def reopened(case: Case) -> Case:
@@ -123,8 +126,13 @@ def reopened(case: Case) -> Case:
     )
 
 
+def astray(case: Case, now: datetime) -> Case:
+    """A case whose post was found not to be about the brand."""
+    return replace(_let_go(case), state="dismissed", dismissed_for=NOT_ABOUT, closed_at=now)
+
+
 def freed(case: Case) -> Case:
-    """A case that nobody has any more. Once answered or reopened, it does not count as new again."""
+    """A case that nobody has any more. Once answered, it does not count as new again."""
     return replace(_let_go(case), state="reopened" if case.replied_at else "new", assignee=None)
 
 

@@ -106,7 +106,8 @@ class Preview:
 def preview(store: Store, rule: Rule, now: datetime, brands: Sequence[str] = ()) -> Preview:
     """Try a rule on the posts of the last 30 days, in its place among the others (a new one comes last).
 
-    `brands` are those that whoever asks may see, none for all. Posts whose text is no longer kept are left out.
+    It is tried on what triage looks at: posts that are still kept and repeat no other. `brands` are those that are
+    answered for and that whoever asks may see, none for all.
     """
     others = [each for each in store.rules.all(enabled_only=True) if each.id != rule.id]
     before = [each for each in others if not rule.id or (each.position, each.id) < (rule.position, rule.id)]
@@ -124,9 +125,7 @@ def preview(store: Store, rule: Rule, now: datetime, brands: Sequence[str] = ())
     looked_at, caught = 0, 0
     by_brand, taken = dict[str, int](), dict[str, int]()
     newest = deque[Match](maxlen=NEWEST)
-    for match in store.mentions.every(chosen):
-        if match.mention.gone_at is not None:
-            continue
+    for match in store.mentions.every(chosen, firsts=True):
         looked_at += 1
         if not agrees(when, match):
             continue

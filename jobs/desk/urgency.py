@@ -9,9 +9,11 @@
 """
 
 import math
+from datetime import timedelta
 
 from db.records import Alert, Match
 
+LATELY = timedelta(days=7)  # older posts are history when they are found: nobody answers them
 FAR, VERY_FAR = 10_000, 100_000
 SINGLE = "single post"
 OF_ALERT = {"critical": "urgent", "high": "high", "warning": "normal"}
