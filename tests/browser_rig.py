@@ -85,8 +85,9 @@ def _complain(message: Any) -> None:
         pytest.fail(f"the content policy was broken: {message.text}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """A browser for the tests of one file: while playwright runs, nothing else in the process can use asyncio."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium here: apt-get install chromium")
     with sync_playwright() as playwright:

@@ -40,7 +40,7 @@ def test_from_the_first_user_to_the_first_reply(world: World) -> None:
     page = world.logged_in("ann")
     open_first(page, world)
     button(page, "Claim")
-    expect(page.get_by_text("You have it")).to_be_visible()
+    expect(page.get_by_text("Assigned to you")).to_be_visible()
     page.get_by_label("Your reply").fill("Sorry about that. The second charge goes back today.")
     button(page, "Mark as replied")
     page.goto(f"{world.url}/desk?tab=done")
@@ -60,9 +60,9 @@ def test_two_people_cannot_work_on_one_post(world: World) -> None:
     ann, bob = world.logged_in("ann"), world.logged_in("bob")
     open_first(ann, world)
     bob.goto(ann.url)
-    bob.get_by_label(re.compile("A note")).fill("I know her, I take this one")
+    bob.get_by_label(re.compile("Internal note")).fill("I know her, I take this one")
     button(ann, "Claim")
-    expect(ann.get_by_text("You have it")).to_be_visible()
+    expect(ann.get_by_text("Assigned to you")).to_be_visible()
     expect(bob.locator("#changed")).to_contain_text("ann")  # told without reloading
     button(bob, "Claim")
     expect(bob.locator("main")).to_contain_text("with ann")
@@ -182,7 +182,7 @@ def test_the_desk_is_worked_with_the_keyboard(world: World) -> None:
         second = store.cases.queue(Asked(), NOW, 2)[1].id
     assert f"/desk/cases/{second}" in page.url
     page.keyboard.press("c")
-    expect(page.get_by_text("You have it")).to_be_visible()
+    expect(page.get_by_text("Assigned to you")).to_be_visible()
     page.keyboard.press("r")
     expect(page.get_by_label("Your reply")).to_be_focused()
     page.keyboard.type("cx?/")  # keys are text where one types
@@ -219,7 +219,7 @@ def test_a_phone_shows_the_list_and_then_the_post(world: World) -> None:
     expect(page.locator("#case")).to_be_visible()
     expect(page.locator("li.item").first).to_be_hidden()
     button(page, "Claim")
-    expect(page.get_by_text("You have it")).to_be_visible()
+    expect(page.get_by_text("Assigned to you")).to_be_visible()
     page.get_by_role("link", name="← List").click()
     expect(page.locator("li.item").first).to_be_visible()
 
@@ -229,12 +229,12 @@ def test_everything_can_be_done_without_scripts(world: World) -> None:
     page = world.logged_in("ann", scripts=False)
     open_first(page, world)
     button(page, "Claim")
-    expect(page.get_by_text("You have it")).to_be_visible()
+    expect(page.get_by_text("Assigned to you")).to_be_visible()
     page.locator('button[value="neutral"]').click()
     page.go_back()
     open_first(page, world)
-    page.get_by_label(re.compile("A note")).fill("She wrote twice")
-    button(page, "Keep note")
+    page.get_by_label(re.compile("Internal note")).fill("She wrote twice")
+    button(page, "Add note")
     expect(page.locator(".notes")).to_contain_text("She wrote twice")
     page.goto(f"{world.url}/desk")
     for box in page.locator("li.item input[type=checkbox]").all()[:3]:
@@ -251,4 +251,4 @@ def test_who_may_only_look_sees_no_button_that_changes_anything(world: World) ->
     open_first(page, world)
     forms = page.locator('main form[method="post"]')
     texts = [form.text_content() or "" for form in forms.all()]
-    assert all("Keep" in text or "Remove" in text for text in texts), texts  # their own views, and nothing else
+    assert all("Save view" in text or "Remove" in text for text in texts), texts  # their own views, and nothing else

@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -232,6 +233,22 @@ def test_feelings_are_told_apart_without_colours() -> None:
     assert len(set(dashes)) == 1  # the first is drawn through
     cell = every()["matrix"].inline()
     assert "−0.35" in cell
+
+
+@pytest.mark.parametrize(("each", "point"), [(20, "one day"), (6, "2 days"), (4, "3 days"), (2, "7 days")])
+def test_a_line_of_few_posts_a_day_has_several_days_a_point(each: int, point: str) -> None:
+    few = replace(column("Bolt"), steps=steps(each=Labels(each - 1, 1, 0)))
+    drawn = lines_chart([column("Acme"), few], "Acme").svg()
+    assert f"each point: {point}, 10 rated posts at least" in drawn
+    assert drawn.count("<polyline") == 2
+
+
+def test_a_line_of_too_few_posts_says_so() -> None:
+    few = replace(column("Bolt"), steps=steps(days=4, each=Labels(1, 0, 0)))
+    drawn = lines_chart([column("Acme"), few], "Acme").svg()
+    assert "Bolt (too few posts)" in drawn
+    assert "Acme (too few posts)" not in drawn
+    assert "each point: one day" in drawn
 
 
 def test_cells_of_few_posts_have_no_colour() -> None:

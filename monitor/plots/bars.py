@@ -9,7 +9,7 @@ from monitor.plots.style import NARROW, WIDE, Plot
 from monitor.plots.timeline import FEW, Address, counts_row, mentions
 
 ROW, TALL, HEAD, FOOT = 34, 42, 30, 8  # on a narrow screen a row is as high as a finger needs
-NAMES: Mapping[str, str] = {"contact_centre": "contact centre", "none": "none of these", "unsure": "not sure"}
+NAMES: Mapping[str, str] = {"contact_centre": "contact centre", "none": "none of these", "unsure": "unsure"}
 
 
 def shown(name: str) -> str:

@@ -105,6 +105,7 @@ class Drawing:
         size: float = SMALL,
         bold: bool = False,
         room: float | None = None,
+        rim: bool = False,
     ) -> None:
         """Write text on a line, cut to the room that it has; over what is drawn a rim keeps it legible."""
         shown = plain(words) if room is None else fitted(words, room, size)
@@ -112,6 +113,8 @@ class Drawing:
             f"{'' if anchor == 'start' else f' text-anchor={chr(34)}{anchor}{chr(34)}'}{_if('font-size', size, SMALL)}"
         )
         weight = ' font-weight="600"' if bold else ""
+        if rim:
+            weight += f' stroke="{colour("card")}" stroke-width="4" stroke-linejoin="round" paint-order="stroke"'
         self._parts.append(
             f'<text x="{_n(x)}" y="{_n(y)}" fill="{colour(fill)}"{look}{weight}>{escape(shown, quote=False)}</text>'
         )

@@ -10,7 +10,7 @@ from monitor.plots.draw import Drawing, signed, whole
 from monitor.plots.style import WIDE, Plot
 from monitor.plots.timeline import FEW, Address
 
-HEAD, HEIGHT, FOOT = 40, 210, 52
+HEAD, HEIGHT, FOOT = 58, 210, 52
 LEFT, RIGHT = 52, 12
 SMALLEST, LARGEST = 4.0, 15.0  # radius of a stage's dot: its area is its part of the rated posts
 
@@ -32,8 +32,9 @@ def journey_chart(
         return HEAD + HEIGHT / 2 * (1 - max(min(value / axis, 1.0), -1.0))
 
     with plan.unheard():
-        said = " dots as large as their part of the posts; rings: the period before"
-        plan.runs(LEFT, 14, [(said, "soft", 1.0)], "Net sentiment by stage")
+        plan.text(LEFT, 14, "Net sentiment by stage", bold=True, size=13)
+        rings = "; rings: the period before" if any(row.compared.net_before for row in way) else ""
+        plan.text(LEFT, 30, f"dots as large as their part of the posts, with the 95 % interval{rings}", "soft")
         for value in (-axis, -axis / 2, 0.0, axis / 2, axis):
             plan.line(LEFT, up(value), WIDE - RIGHT, up(value), "edge" if not value else "line")
             plan.text(LEFT - 6, up(value) + 4, signed(value, 1), "soft", "end")
@@ -58,7 +59,7 @@ def journey_chart(
             plan.line(x, up(net.low), x, up(net.high), fill, 2)
             radius = max(LARGEST * sqrt(net.n / most), SMALLEST)
             plan.dot(x, up(net.value), radius, "card" if net.n < FEW else fill, fill)
-            plan.text(x, _beside(up, net, past, radius), signed(net.value), fill, "middle", bold=True)
+            plan.text(x, _beyond(up, net, past, radius), signed(net.value), fill, "middle", bold=True, rim=True)
     return plan.plot([row_data(row) for row in rows])
 
 
@@ -73,8 +74,11 @@ def _course(
     return found
 
 
-def _beside(up: Callable[[float], float], net: Estimate, past: Estimate | None, radius: float) -> float:
-    """Find where the number of a stage is out of the way: below its dot where the ring of the past is just above."""
-    at = up(net.value)
-    crowded = past is not None and 0 < at - up(past.value) < radius + 26
-    return at + radius + 16 if crowded or at - radius < HEAD + 16 else at - radius - 7
+def _beyond(up: Callable[[float], float], net: Estimate, past: Estimate | None, radius: float) -> float:
+    """Find where the number of a stage is out of the way: above its interval, else below it.
+
+    Below too where the ring of the past would be behind it.
+    """
+    above = min(up(net.high), up(net.value) - radius) - 6
+    crowded = past is not None and above - 16 < up(past.value) < above + 6
+    return max(up(net.low), up(net.value) + radius) + 15 if crowded or above < HEAD + 14 else above

@@ -1,9 +1,12 @@
 """Share of voice, net sentiment of several in one picture, and touchpoints by source."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
+from db.desk import Labels
 from jobs.trends.compare import Column
 from jobs.trends.experience import Cell
+from jobs.trends.figures import Estimate, Step, net_of
 from jobs.trends.overview import Voice
 from monitor.plots.bars import reach_of, shown
 from monitor.plots.draw import Drawing, part, signed, whole
@@ -12,6 +15,11 @@ from monitor.plots.timeline import FEW, Address, counts_row, mentions
 
 ROW, HEAD = 42, 28
 CELL = 44
+JOINED: Mapping[timedelta, tuple[int, ...]] = {  # how many steps may make one point of a line, by the length of a step
+    timedelta(hours=1): (1, 2, 3, 4, 6, 12, 24),
+    timedelta(days=1): (1, 2, 3, 4, 7, 14),
+    timedelta(days=7): (1, 2, 4),
+}
 LOOKS = (
     ("accent", ""),
     ("warning", "7 4"),
@@ -72,24 +80,30 @@ def voices_chart(voices: Sequence[Voice], title: str, address: Address | None = 
 
 
 def lines_chart(columns: Sequence[Column], title: str, address: Address | None = None, narrow: bool = False) -> Plot:
-    """Draw net sentiment of several, step by step from the first on; told apart by dashes and names too."""
+    """Draw net sentiment of several, step by step from the first on; told apart by dashes and names too.
+
+    Where one of them has too few posts in most of its steps, several steps make one point.
+    """
     width, height = (NARROW, 200) if narrow else (WIDE, 230)
     drawn = columns[: len(LOOKS)]
     each = 1 if narrow else 3
-    head = 22 + 18 * -(-max(len(drawn), 1) // each)
+    joined = _joined(drawn)
+    courses = [_course(column.steps, joined) for column in drawn]
+    head = 40 + 18 * -(-max(len(drawn), 1) // each)
     plan = Drawing(width, head + height + 26, title)
     left, right = 44, width - 12
-    axis = reach_of([step.net for column in drawn for step in column.steps])
+    axis = reach_of([net for course in courses for _, net in course])
     most = max([len(column.steps) for column in drawn] + [1])
 
     def up(value: float) -> float:
         return head + height / 2 * (1 - max(min(value / axis, 1.0), -1.0))
 
-    def across(number: int) -> float:
+    def across(number: float) -> float:
         return left + (number + 0.5) / most * (right - left)
 
     with plan.unheard():
         plan.text(left, 14, "Net sentiment", bold=True, size=13)
+        plan.text(left, 30, _pointed(drawn, joined), "soft")
         for value in (-axis, -axis / 2, 0.0, axis / 2, axis):
             plan.line(left, up(value), right, up(value), "edge" if not value else "line")
             plan.text(left - 6, up(value) + 4, signed(value, 1), "soft", "end")
@@ -105,7 +119,7 @@ def lines_chart(columns: Sequence[Column], title: str, address: Address | None =
                 )
                 plan.text(across(number), head + height + 18, words, "soft", "middle")
     for number, (column, (ink, dash)) in enumerate(zip(drawn, LOOKS, strict=False)):
-        x, y = left + (number % each) * 260, 32 + 18 * (number // each)
+        x, y = left + (number % each) * 260, 50 + 18 * (number // each)
         counts = column.totals.counts
         net = f"; net sentiment {signed(column.totals.net.value)}" if column.totals.net else ""
         with plan.link(
@@ -113,13 +127,14 @@ def lines_chart(columns: Sequence[Column], title: str, address: Address | None =
         ):
             plan.rect(x, y - 13, 240, 18, "none")
             plan.line(x, y - 4, x + 30, y - 4, ink, 2.5, dash)
-            plan.text(x + 36, y, column.name, room=200)
+            drawable = any(point and point.n >= FEW for _, point in courses[number])
+            plan.text(x + 36, y, column.name if drawable else f"{column.name} (too few posts)", room=200)
     with plan.unheard():
-        for column, (ink, dash) in zip(drawn, LOOKS, strict=False):
+        for course, (ink, dash) in zip(courses, LOOKS, strict=False):
             run: list[tuple[float, float]] = []
-            for number, step in enumerate([*column.steps, None]):
-                if step is not None and step.net and step.net.n >= FEW:
-                    run.append((across(number), up(step.net.value)))
+            for place, point in [*course, (0.0, None)]:
+                if point and point.n >= FEW:
+                    run.append((across(place), up(point.value)))
                     continue
                 plan.course(run, ink, 2.2, dash)
                 if len(run) == 1:
@@ -137,6 +152,39 @@ def lines_chart(columns: Sequence[Column], title: str, address: Address | None =
             for step in column.steps
         ]
     )
+
+
+def _joined(columns: Sequence[Column]) -> int:
+    """Choose how many steps make one point: the fewest with which most points of each line have posts enough."""
+    steps = max((column.steps for column in columns), key=len, default=())
+    length = max((step.end - step.start for step in steps), default=timedelta(days=1))
+    choices = JOINED.get(length, (1,))
+    return next((many for many in choices if all(_told(column.steps, many) for column in columns)), choices[-1])
+
+
+def _told(steps: Sequence[Step], many: int) -> bool:
+    """Whether most points that stand for a post are drawn; always so where there are too few posts for any."""
+    points = [net.n for _, net in _course(steps, many) if net]
+    return sum(points) < FEW or sum(n >= FEW for n in points) * 3 >= len(points) * 2
+
+
+def _course(steps: Sequence[Step], many: int) -> list[tuple[float, Estimate | None]]:
+    """Join steps, counted back from the newest; returns where (in steps from the first) and what each point is."""
+    points = []
+    for end in range(len(steps), 0, -many):
+        part = steps[max(end - many, 0) : end]
+        middle = end - 1 - (len(part) - 1) / 2
+        points.append((middle, net_of(sum((step.counts for step in part), Labels()))))
+    return points[::-1]
+
+
+def _pointed(columns: Sequence[Column], many: int) -> str:
+    """Say what a point of a line stands for."""
+    steps = max((column.steps for column in columns), key=len, default=())
+    length = max((step.end - step.start for step in steps), default=timedelta(days=1))
+    unit = "hour" if length <= timedelta(hours=1) else "day" if length <= timedelta(days=1) else "week"
+    one = f"{many} {unit}s" if many > 1 else f"one {unit}"
+    return f"each point: {one}, {FEW} rated posts at least"
 
 
 def matrix_chart(cells: Sequence[Cell], title: str, address: Address | None = None, narrow: bool = False) -> Plot:

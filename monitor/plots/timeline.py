@@ -13,7 +13,7 @@ from monitor.plots.style import NARROW, WIDE, Plot
 
 Address = Callable[[Filter], str]
 FEW = 10  # rated posts of a step, below which its net sentiment is a ring and not joined to the others
-TOP, FELT, BETWEEN, COUNTED, FOOT = 46, 150, 34, 110, 30
+TOP, FELT, BETWEEN, COUNTED, FOOT = 62, 150, 34, 110, 30
 KINDS = (("negative", 0.92), ("neutral", 0.5), ("positive", 0.92), ("not_rated", 0.16))
 SIGNS = {"negative": "− negative", "neutral": "○ neutral", "positive": "+ positive", "not_rated": "? not rated"}
 BRIEF = {"negative": "− neg.", "neutral": "○ neut.", "positive": "+ pos.", "not_rated": "? unrated"}
@@ -111,7 +111,8 @@ def _dates(steps: Sequence[Step], most: int) -> list[tuple[datetime, str]]:
 
 def _legend(plan: Drawing, frame: _Frame, steps: Sequence[Step], gaps: bool, narrow: bool) -> None:
     said = "band: 95 % interval" if narrow else "(positive less negative) / all rated posts; band: its 95 % interval"
-    plan.runs(frame.left, 14, [(f" {said}", "soft", 1.0)], "Net sentiment")
+    plan.text(frame.left, 14, "Net sentiment", bold=True, size=13)
+    plan.text(frame.left, 30, said, "soft")
     words = []
     for name, opacity in KINDS:
         if name != "not_rated" or any(step.counts.not_rated for step in steps):

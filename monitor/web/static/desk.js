@@ -109,7 +109,8 @@ if (caseShown) {
 const openItem = $(".queue .item[aria-current]");
 const pane = $(".queue");
 if (openItem && pane && pane.scrollHeight > pane.clientHeight) {
-  pane.scrollTop = Math.max(openItem.offsetTop - pane.clientHeight / 3, 0);
+  const below = openItem.offsetTop + openItem.offsetHeight > pane.clientHeight; // else it is seen as it is
+  pane.scrollTop = below ? Math.max(openItem.offsetTop - pane.clientHeight / 3, 0) : 0;
 }
 
 /* ---- The reply ---- */
@@ -144,7 +145,7 @@ if (editor) {
   $("#answer").addEventListener("submit", () => { leaves = true; });
   addEventListener("beforeunload", (event) => { if (!leaves && editor.value !== begun) event.preventDefault(); });
   editor.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("#answer button.primary")?.click();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("#answer .under button")?.click();
   });
 }
 
