@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 from sqlite_utils import Database
 
 from db.desk import LEVELS
@@ -14,6 +15,7 @@ from db.labels import PILLARS, SENTIMENTS, STAGES, TOUCHPOINTS
 from db.schema_desk import FACETS
 from db.store import Store
 from db.times import to_text
+from db.voices import KINDS
 
 DAYS = 90
 BRANDS = ("Acme", "Borealis", "Cumulus", "Rival")  # the last is a competitor
@@ -23,21 +25,26 @@ MODEL = "bundled-3"
 CHUNK = 20_000
 CASES = 50  # posts for one that waits for an answer, or has had one
 ALERTS = 120
+ANSWERS = 10  # posts for one that answers another
+TOPICS, WIDTH = 200, 384  # of the vectors of posts
 
 
 def make(path: Path, posts: int, end: datetime, seed: int = 1) -> None:
     """Write so many posts of the days before `end`, each naming one brand and rated, with counts, cases and alerts."""
-    with Store(path) as store, store.transaction():
+    with Store(path) as store:
         db = store._db
         numbers = iter(range(1, posts + 1))
         dice = random.Random(seed)
         while chunk := list(itertools.islice(numbers, CHUNK)):
-            _write(db, list(_rows(chunk, posts, end, dice)))
-        _count(db)
-        _cases(db, posts, end, dice)
-        _alerts(db, end, dice)
-        _coverage(db, end)
-        db.execute("ANALYZE")
+            with store.transaction():
+                _write(db, list(_rows(chunk, posts, end, dice)))
+        with store.transaction():
+            _count(db)
+            _cases(db, posts, end, dice)
+            _vectors(db, seed)
+            _verdicts(db, posts, end, dice)
+            _alerts(db, end, dice)
+            _coverage(db, end)
 
 
 def _rows(numbers: list[int], posts: int, end: datetime, dice: random.Random) -> Iterator[tuple[object, ...]]:
@@ -46,7 +53,8 @@ def _rows(numbers: list[int], posts: int, end: datetime, dice: random.Random) ->
     for number in numbers:
         at = end - span + span * (number / (posts + 1))
         brand, source = dice.choices(BRANDS, (5, 3, 1, 4))[0], dice.choices(SOURCES, (8, 4, 3, 2, 1))[0]
-        sentiment = dice.choices(SENTIMENTS, (25, 45, 30))[0]
+        stage = dice.choices(STAGES, (4, 5, 4, 12, 10, 25, 3, 7, 30))[0]
+        sentiment = dice.choices(SENTIMENTS, (45, 35, 20) if stage == "purchase" else (25, 45, 30))[0]
         yield (
             number,
             source,
@@ -57,26 +65,27 @@ def _rows(numbers: list[int], posts: int, end: datetime, dice: random.Random) ->
             int(dice.paretovariate(0.6) * 40) % 3_000_000,
             brand,
             sentiment,
-            dice.choices(STAGES, (4, 5, 4, 12, 10, 25, 3, 7, 30))[0],
+            stage,
             dice.choice(PILLARS),
             dice.choice(TOUCHPOINTS),
             dice.choices(("no", "yes"), (85, 15))[0],
-            {"negative": 0.9, "neutral": 0.2, "positive": 0.03}[sentiment],
+            {"negative": 0.9, "neutral": 0.2, "positive": 0.03}[sentiment] * dice.random(),
+            f"{source}-{dice.randrange(number)}" if not number % ANSWERS else None,
         )
 
 
 def _write(db: Database, rows: list[tuple[object, ...]]) -> None:
     db.conn.executemany(
         """INSERT INTO mentions (id, source, source_id, author, text, created_at, collected_at, followers, grouped,
-            checked_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 1, ?6)""",
-        [row[:7] for row in rows],
+            checked_at, in_reply_to)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, 1, ?6, ?8)""",
+        [(*row[:7], row[14]) for row in rows],
     )
     db.conn.executemany(
         f"""INSERT INTO matches (id, mention_id, source, created_at, brand, sentiment, stage, pillar, touchpoint, reply,
             negative, state, model, triaged)
         VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'rated', '{MODEL}', 1)""",
-        [(row[0], row[1], row[5], *row[7:]) for row in rows],
+        [(row[0], row[1], row[5], *row[7:14]) for row in rows],
     )
     db.conn.executemany(
         f"""INSERT INTO scores (match_id, model, rated, language, sentiment, negative, stage, reply, pillar, touchpoint,
@@ -109,6 +118,12 @@ def _count(db: Database) -> None:
         )
     for statement in FACETS:
         db.execute(statement)
+    for kind, name in KINDS.items():
+        db.execute(
+            f"""INSERT INTO voices SELECT brand, {starts["5m"]} AS start, source, '{kind}', {name},
+                sum(sentiment = 'negative'), sum(sentiment != 'negative')
+            FROM matches GROUP BY brand, start, source, {name}"""
+        )
 
 
 def _cases(db: Database, posts: int, end: datetime, dice: random.Random) -> None:
@@ -142,6 +157,35 @@ def _cases(db: Database, posts: int, end: datetime, dice: random.Random) -> None
                 VALUES (?, 'agent1', 'Sorry to hear that. Tell us your order and we look at it.', 'sent', ?, ?, ?)""",
                 (case, at, at, at),
             )
+    db.execute(
+        """INSERT INTO surveys (reply_id, brand, source, kind, created_at, answered_at, score)
+        SELECT r.id, k.brand, k.source, 'csat', r.sent_at, iif(r.id % 3, NULL, r.sent_at),
+            iif(r.id % 3, NULL, r.id % 5 + 1)
+        FROM replies r JOIN cases c ON c.id = r.case_id JOIN matches k ON k.id = c.match_id"""
+    )
+
+
+def _vectors(db: Database, seed: int) -> None:
+    """Give vectors to the posts of cases, as many of which lie near each other as complaints do."""
+    dice = np.random.default_rng(seed)
+    ids = [match_id for (match_id,) in db.execute("SELECT match_id FROM cases").fetchall()]
+    centres = dice.standard_normal((TOPICS, WIDTH))
+    vectors = centres[dice.integers(TOPICS, size=len(ids))] + 0.3 * dice.standard_normal((len(ids), WIDTH))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = ((match_id, MODEL, one.tobytes()) for match_id, one in zip(ids, vectors.astype(np.float16), strict=True))
+    db.conn.executemany("INSERT INTO embeddings (match_id, model, vector) VALUES (?, ?, ?)", rows)
+
+
+def _verdicts(db: Database, posts: int, end: datetime, dice: random.Random) -> None:
+    """What people said of ten posts a day for a month."""
+    for number in range(300):
+        said = to_text(end - timedelta(hours=2.4 * number))
+        db.execute(
+            """INSERT OR IGNORE INTO verdicts (match_id, reviewer, given_at, about, random, sentiment)
+            VALUES (?, 'agent1', ?, 1, 1, ?)""",
+            (dice.randrange(1, posts), said, dice.choice(SENTIMENTS)),
+        )
+    db.execute("UPDATE matches SET reviewed = 1 WHERE id IN (SELECT match_id FROM verdicts)")
 
 
 def _alerts(db: Database, end: datetime, dice: random.Random) -> None:

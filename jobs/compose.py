@@ -274,7 +274,7 @@ def _commands(alert: Alert, over: bool) -> list[tuple[str, str]]:
     if over:
         return [("Was it useful, noise or known", f"sentimon alerts mark {alert.id} useful")]
     commands = [
-        ("See to it", f"sentimon alerts take {alert.id}"),
+        ("Take it", f"sentimon alerts take {alert.id}"),
         ("Silence it", f"sentimon alerts silence --alert {alert.id}"),
     ]
     return [_posts_command(alert), *commands] if alert.rule in ("negative spike", "single post") else commands

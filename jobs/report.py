@@ -22,7 +22,7 @@ JOURNEY = "journey.png"  # as the document for e-mail calls it
 MOVES_SHOWN = 5
 LEAST_MOVE = 0.005  # of net sentiment: less is not told
 UNNAMED = ("none", "unsure")  # parts that say nothing
-NAMES = {"contact_centre": "contact centre", "none": "no place in it", "unsure": "not sure"}
+NAMES = {"contact_centre": "contact centre", "none": "none named", "unsure": "unsure"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def blocks(report: Report, drawn: bool) -> list[Block]:
             picture=JOURNEY if drawn else "",
             alt="Net sentiment by stage of the journey, this week and the one before",
         ),
-        Block([], "How people were cared for", figures=_cared(report.care)) if report.care else None,
+        Block([], "Customer care", figures=_cared(report.care)) if report.care else None,
     ]
     return [block for block in found if block is not None]
 
@@ -128,7 +128,7 @@ def _cared(found: Care | None) -> list[tuple[str, str]]:
         return []
     every = found.every
     outcomes = every.outcomes
-    lines = [("First reply", _spread(every.first)), ("In business hours", _spread(every.business))]
+    lines = [("First response time", _spread(every.first)), ("In business hours", _spread(every.business))]
     if every.within.of:
         lines.append(("Within target", _share(every.within)))
     lines.append(

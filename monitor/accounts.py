@@ -84,7 +84,7 @@ def add(store: Store, name: str, role: str, brands: Sequence[str] | None, passwo
         check_password(password, name)
     if role != "admin" and not store.users.any():
         raise InputError("the first user must have the role admin: from then on everybody has to log in")
-    made = User(0, name, check_role(role), None if brands is None else tuple(brands))
+    made = User(0, name, check_role(role), _brands(role, brands))
     return store.users.add(made, None if password is None else hasher().hash(password), now)
 
 
@@ -97,7 +97,7 @@ def set_password(store: Store, user: User, password: str, keep: str = "") -> Non
 
 def change(store: Store, user: User, role: str, brands: Sequence[str] | None) -> User:
     """Give somebody another role and other brands; runs in the caller's transaction."""
-    changed = replace(user, role=check_role(role), brands=None if brands is None else tuple(brands))
+    changed = replace(user, role=check_role(role), brands=_brands(role, brands))
     _keep_an_admin(store, user, changed)
     store.users.save(changed)
     return changed
@@ -208,6 +208,13 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _brands(role: str, brands: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the brands that somebody is to see, None for all; InputError where the role makes nonsense of them."""
+    if role == "admin" and brands is not None:
+        raise InputError("an admin sees all brands, since they could give themselves any; or take another role")
+    return None if brands is None else tuple(brands)
 
 
 def _keep_an_admin(store: Store, user: User, changed: User) -> None:

@@ -87,6 +87,15 @@ def _clock(text: str) -> str:
     return text
 
 
+def _open_hours(text: str) -> str:
+    if re.fullmatch(r"\s*00:00\s*-\s*(24|00):00\s*", text):  # round the clock
+        return "00:00-00:00"
+    try:
+        return _hours(text)
+    except ValueError:
+        raise ValueError('should be from when to when, for example "09:00-17:00", or "00:00-24:00"') from None
+
+
 def _hours(text: str) -> str:
     begin, dash, end = (part.strip() for part in text.partition("-"))
     try:
@@ -263,7 +272,7 @@ class DeskConfig(_Section):
     """How the team works: when it is there, how soon it answers, who looks at replies before they are sent."""
 
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
-    hours: Annotated[str, AfterValidator(_hours)] = "09:00-17:00"
+    hours: Annotated[str, AfterValidator(_open_hours)] = "09:00-17:00"
     days: Annotated[
         tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(strict=False, min_length=1)
     ] = (

@@ -5,6 +5,7 @@ from datetime import datetime
 from shlex import quote
 from typing import Any
 
+from db.desk import User, visible
 from db.filters import Filter
 from db.store import Store
 from db.times import to_text, to_text_or_none
@@ -31,9 +32,10 @@ PIPELINE = (
 )
 
 
-def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
-    """Gather sources, jobs, backlog, gaps and open alerts as plain values."""
-    posts, matches = store.mentions.counts()
+def take_status(config: Config, store: Store, now: datetime, user: User | None = None) -> dict[str, Any]:
+    """Gather sources, jobs, backlog, gaps and open alerts as plain values; posts as far as somebody may see them."""
+    brands = visible(user, ()) if user else ()
+    posts, matches = store.mentions.counts(brands)
     runs = sorted(store.runs.latest(), key=lambda run: (PIPELINE.index(run.job), run.source or ""))
     last = {(run.job, run.source): run for run in runs}
     reads = last_reads(store)
@@ -67,10 +69,12 @@ def take_status(config: Config, store: Store, now: datetime) -> dict[str, Any]:
         "model": _model(config, store),
         "posts": posts,
         "matches": matches,
-        "posts_by_source": dict(store.mentions.counts_by_source()),
-        "waiting_for_score": store.mentions.pending_count(),
-        "waiting_for_answer": store.cases.count(Filter()),
-        "open_alerts": [alert.summary for alert in stories(store.alerts.open())],
+        "posts_by_source": dict(store.mentions.counts_by_source(brands)),
+        "waiting_for_score": store.mentions.pending_count(brands),
+        "waiting_for_answer": store.cases.count(Filter(brands=brands)),
+        "open_alerts": [
+            alert.summary for alert in stories(store.alerts.open()) if user is None or user.sees(alert.brand)
+        ],
         "sources": sources,
         "jobs": [
             {

@@ -1,6 +1,7 @@
 """The programming interface: what the pages show, to those who may see it, and nothing to others."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from db.labels import LABELS
 from tests.api_rig import POSTS, Api, api
 from tests.support import DAY, HOUR, NOW, keep, mention, rows
+from tests.web_rig import SPIKE
 
 __all__ = ["api"]
 
@@ -220,6 +222,17 @@ def test_a_word_on_a_post_wins_at_once_in_every_count(api: Api) -> None:
     assert rows(api.database, "SELECT reviewer, given_at FROM verdicts") == [("ann", "2026-03-04T12:00:00Z")]
     assert api.post("/verdicts", token, post=post["id"], about=False).json()["about"] is False
     assert api.get("/trends", token, step="all", brand="Acme")[0]["mentions"] == 5
+
+
+def test_alerts_that_another_one_explains_are_listed_on_demand(api: Api) -> None:
+    ann = api.token()
+    with api.store() as store, store.transaction():
+        store.alerts.save(replace(SPIKE, rule="volume spike", summary="Volume spike: Acme"), ())
+    for still in (False, True):
+        found = api.get("/alerts", ann, brand="Acme", open=still)
+        assert [one["rule"] for one in found] == ["negative spike"]
+        every = api.get("/alerts", ann, brand="Acme", open=still, parts=True)
+        assert {one["rule"] for one in every} == {"negative spike", "volume spike"}
 
 
 def test_alerts_are_taken_judged_and_silenced(api: Api) -> None:

@@ -402,7 +402,7 @@ def test_status_in_words_and_in_json_carries_the_same_facts(demo: Path) -> None:
         *(job["line"] for job in status["jobs"]),
     ):
         assert fact in shown
-    jobs = ["collect", "group", "score", "watch", "survey", "stale", "notify", "prune"]
+    jobs = ["collect", "group", "score", "watch", "triage", "survey", "stale", "embed", "notify", "prune"]
     assert [job["job"] for job in status["jobs"]] == jobs
 
 

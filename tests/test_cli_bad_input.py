@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from db.desk import User
+from db.store import Store
 from tests.cli_rig import (
     BRAND,
     COMMAND,
     HEADER,
+    NOW,
     complaint,
     configure,
     corrupt,
@@ -93,7 +96,7 @@ def folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (["export", "--format", "xml"], "'xml' is not one of 'csv', 'jsonl'"),
         (
             ["run", "--once", "--job", "wash"],
-            "'wash' is not one of 'collect', 'backfill', 'group', 'score', 'watch', 'survey', 'stale', 'notify'",
+            "'wash' is not one of 'collect', 'backfill', 'group', 'score', 'watch', 'triage', 'survey',",
         ),
         (["serve", "--port", "70000"], "70000 is not in the range"),
         (["train", "--output", "x"], "name --recipe, --data and --output, or --from-verdicts"),
@@ -376,7 +379,9 @@ def test_a_port_that_is_taken(folder: Path) -> None:
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70, "256.256.256.256"])
 def test_a_host_that_is_none(folder: Path, host: str) -> None:
-    configure(folder, f'[web]\nhost = "{host}"\nport = 0')
+    configure(folder, f'[web]\nhost = "{host}"\nport = 0', database="people.db")
+    with Store(folder / "people.db") as store, store.transaction():
+        store.users.add(User(0, "ann", "admin"), None, NOW)
     assert f"cannot serve on {host}:0: " in complaint(sentimon("serve"), 1)
 
 

@@ -271,7 +271,7 @@ def test_other_alerts_of_the_brand_have_a_line_each() -> None:
 def test_without_an_address_the_commands_are_told() -> None:
     body = told().body
     assert "All its posts: sentimon queue --brand Norvane" in body
-    assert "See to it: sentimon alerts take 12" in body
+    assert "Take it: sentimon alerts take 12" in body
     assert "Silence it: sentimon alerts silence --alert 12" in body
     assert "sentimon alerts mark 12 useful" in told(Reason.RESOLVED, OVER).body
 
@@ -297,7 +297,7 @@ def test_what_is_told_stays_short_whatever_comes() -> None:
     message = told(alert=long, shown=[post(n, "long " * 20_000, source="s" * 99) for n in range(9)], others=others)
     assert len(message.title) < 120
     assert len(message.body) <= SHORT
-    assert "See to it: sentimon alerts take 12" in message.body
+    assert "Take it: sentimon alerts take 12" in message.body
 
 
 def test_where_there_is_little_room_what_matters_least_goes_first() -> None:

@@ -130,6 +130,14 @@ class Posts(RuleBasedStateMachine):
             assert kept_counts(self.path) == recounted(self.path)
 
     @invariant()
+    def the_totals_are_those_of_the_rows(self) -> None:
+        if hasattr(self, "store"):
+            kept = rows(self.path, "SELECT brand, source, posts FROM totals WHERE posts != 0")
+            counted = rows(self.path, "SELECT '', source, count(*) FROM mentions GROUP BY source")
+            counted += rows(self.path, "SELECT brand, source, count(*) FROM matches GROUP BY brand, source")
+            assert sorted(kept) == sorted(counted)
+
+    @invariant()
     def the_voices_are_those_of_the_rows(self) -> None:
         if hasattr(self, "store"):
             assert kept_voices(self.path) == recounted_voices(self.path)

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -113,6 +114,16 @@ class Site:
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()
         return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _prints_no_errors() -> Iterator[None]:
+    """Datasette prints each page that is not there with all that its code held at that moment: half a second each."""
+    import datasette.app  # first: it registers the handler
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasette.handle_exception, "rich", None)
+        yield
 
 
 @pytest.fixture(scope="module")

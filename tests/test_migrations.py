@@ -15,6 +15,8 @@ from db.records import Verdict
 from db.store import Store
 from tests.support import NOW, judge, keep, kept_counts, mention, recounted, rows
 
+pytestmark = pytest.mark.usefixtures("from_nothing")
+
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%fts%' AND name NOT LIKE 'sqlite_%'"
 
 

@@ -152,6 +152,7 @@ def test_a_disabled_user_does_not_get_in(place: Place) -> None:
         {"exp": "never"},
         {"iat": int((NOW + HOUR).timestamp())},
         {"azp": "another-client", "aud": [CLIENT, "another-client"]},
+        {"aud": [CLIENT, "another-client"]},
         {"sub": None},
     ],
     ids=str,

@@ -70,7 +70,7 @@ def test_a_week_is_told_with_its_journey_what_changed_and_why_and_how_people_wer
         line.startswith("- Stage purchase: -") and "because its own feeling changed" in line for line in lines
     ), message.body
     assert any(line.startswith("Purchase: -1.00 on 30 rated, +1.00 before (more than chance)") for line in lines)
-    assert "First reply: half within 2 h, 90 % within 2 h 48 min (n = 2)" in lines
+    assert "First response time: half within 2 h, 90 % within 2 h 48 min (n = 2)" in lines
     assert "Within target: 50% of 2 (9% to 91%)" in lines
     assert "Of all that needed one: 2 answered, 1 dismissed, 1 still open, 1 of them overdue" in lines
     assert message.facts["care"]["first_reply_median"] == 7200
@@ -90,7 +90,7 @@ def test_a_week_without_posts_is_no_error(folder: Path) -> None:
         message = weekly(store)
     assert message.body.startswith("0 mentions, 0 alerts.")
     assert message.pictures == {}
-    assert "How people were cared for" not in message.body
+    assert "Customer care" not in message.body
 
 
 def test_without_pictures_the_document_refers_to_none(week: Store) -> None:

@@ -59,8 +59,8 @@ HELD = BUSY.replace(
 def hold(*_):
     pathlib.Path('held').touch()
     time.sleep(120)
-from monitor.web import app
-app.take_status = hold
+from monitor.web import status_page
+status_page.take_status = hold
 from monitor.cli""",
 )
 
@@ -125,9 +125,12 @@ def test_once_runs_each_job_and_says_a_line_about_it(folder: Path) -> None:
         "group: 20 looked at, 0 copies",
         "score: 20 rated, 0 not rated",
         "watch: 1 brand, 0 opened, 0 updated, 0 queued",
+        "triage: 0 opened, 0 reopened, 0 woken, 0 leases ended, 0 dismissed",
         "survey: 1 brand, 0 opened, 0 updated",
         "stale: 0 opened, 0 closed",
+        "embed: 0 embedded",
         "notify: 0 sent, 0 failed",
+        "reply: 0 sent, 0 failed, 0 unknown",
         "prune: 0 aged, 0 records",
     ]
     before = counts(folder / "posts.db")
@@ -148,7 +151,7 @@ def test_a_job_that_fails_fails_the_run_but_not_the_jobs_after_it(folder: Path) 
     result = sentimon("run", "--once")
     assert result.exit_code == 1
     assert one_line(result.stderr).startswith("collect feed: ")
-    jobs = ["group", "score", "watch", "survey", "stale", "notify", "prune"]
+    jobs = ["group", "score", "watch", "triage", "survey", "stale", "embed", "notify", "reply", "prune"]
     assert [line.split(":")[0] for line in result.stdout.splitlines()] == jobs
 
 
@@ -199,7 +202,7 @@ def test_a_busy_job_and_a_page_in_flight_together_end_within_ten_seconds(folder:
     process.started()
     (host, port) = re.findall(r"http://([\d.]+):(\d+)", process.out)[0]
     with socket.create_connection((host, int(port)), timeout=10) as visitor:
-        visitor.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        visitor.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert wait_until(30, lambda: (folder / "busy").exists() and (folder / "held").exists()), process.err
         assert process.end() < TEN
     assert process.process.returncode == 0

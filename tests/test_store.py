@@ -396,6 +396,7 @@ def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
     assert store.mentions.counts() == (2, 2)
 
 
+@pytest.mark.usefixtures("from_nothing")
 def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     path, ready, errors = tmp_path / "new.db", threading.Barrier(6), list[BaseException]()
 
@@ -415,6 +416,7 @@ def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     assert errors == []
 
 
+@pytest.mark.usefixtures("from_nothing")
 def test_a_new_file_that_somebody_else_writes_to_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     writer = sqlite3.connect(path, isolation_level=None)

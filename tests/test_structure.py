@@ -25,6 +25,15 @@ HEAVY |= {
     "datasketch",
     "altair",
     "vl_convert",
+    "argon2",
+    "authlib",
+    "datasette",
+    "holidays",
+    "itsdangerous",
+    "jinja2",
+    "joserfc",
+    "sse_starlette",
+    "starlette",
 }
 LONGEST = 500  # lines
 PRODUCT = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))

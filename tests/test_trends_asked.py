@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from db.errors import InputError
 from db.filters import Filter
 from jobs.trends.asked import DAY, HOUR, Question, Span, parse, query_of
+from monitor.web.trends.filters import span_words
 
 NOW = datetime(2026, 3, 4, 12, 20, tzinfo=UTC)  # a Wednesday
 
@@ -127,6 +128,17 @@ def test_a_fixed_span_stays_where_it_is() -> None:
         assert ask(question.to_query()) == question
         later = parse(parse_qs(question.to_query()), NOW + HOUR)
         assert later.since == question.since
+
+
+def test_a_span_whose_last_day_goes_on_is_told_in_whole_days() -> None:
+    before = ask("days=7").before
+    assert before
+    assert before.length == 6 * DAY + 13 * HOUR
+    assert [span_words(before), span_words(Span(NOW - 30 * HOUR, NOW)), span_words(Span(NOW - DAY, NOW))] == [
+        "7 days",
+        "30 hours",
+        "day",
+    ]
 
 
 def test_parameters_are_set_and_removed_in_an_address() -> None:

@@ -97,9 +97,8 @@ def test_a_spike_opens_one_alert_with_its_posts_and_queues_them(store: Store) ->
     assert {case.match.id for case in waiting} == {post.id for post in posts}
     assert {(case.alert_id, case.state) for case in waiting} == {(alert.id, "new")}
     assert store.cases.count(Filter()) == len(posts)
-    assert rows(store.path, "SELECT count(*) FROM events WHERE what LIKE 'opened: negative spike of %'") == [
-        (len(posts),)
-    ]
+    opened = "SELECT count(*) FROM events WHERE what = 'opened' AND detail LIKE '%negative spike of %'"
+    assert rows(store.path, opened) == [(len(posts),)]
 
 
 def test_a_steady_stream_opens_nothing(store: Store) -> None:

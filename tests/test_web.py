@@ -18,6 +18,7 @@ from db.filters import Filter
 from db.records import Coverage
 from db.store import Store
 from db.times import to_text
+from jobs.raise_alert import queue
 from monitor import config, plugins
 from monitor.status import status_lines, take_status
 from monitor.web.server import Server
@@ -101,6 +102,9 @@ def spike(folder: Path) -> None:
     (folder / "posts.jsonl").write_text(jsonl(*quiet, *loud, post("u", "x", brand="<i>Initech</i>")))
     said(sentimon("import", "posts.jsonl"))
     said(sentimon("run", "--once", "--job", "score", "--job", "watch"))
+    with Store(folder / "posts.db") as store, store.transaction():  # for the clock of the command they are history
+        for alert in store.alerts.find(Filter()):
+            queue(store, alert, store.mentions.of_alert(alert.id), NOW + HOUR)
 
 
 def test_page_and_twin_carry_the_same_facts(folder: Path, url: str) -> None:
@@ -109,8 +113,8 @@ def test_page_and_twin_carry_the_same_facts(folder: Path, url: str) -> None:
     twin = loads(get(f"{url}/status.json").text)
     page = Page(get(f"{url}/status").text)
     status = twin["status"]
-    assert f"Posts stored {status['posts']} Wait for a score {status['waiting_for_score']}" in page.words
-    assert f"Wait for an answer {status['waiting_for_answer']}" in page.words
+    assert f"Posts stored {status['posts']} Waiting for a rating {status['waiting_for_score']}" in page.words
+    assert f"Waiting for an answer {status['waiting_for_answer']}" in page.words
     assert status["open_alerts"] == []
     assert len(twin["queue"]) == min(status["waiting_for_answer"], 50) > 20
     for brand in twin["brands"]:
@@ -225,7 +229,7 @@ def test_nothing_can_be_changed_from_outside(url: str) -> None:
 
 def test_an_empty_database_has_a_page(url: str) -> None:
     page = Page(get(f"{url}/status").text)
-    assert "Posts stored 0 Wait for a score 0" in page.words
+    assert "Posts stored 0 Waiting for a rating 0" in page.words
     assert "feed (file) ok never" in page.words
     assert loads(get(f"{url}/healthz").text) == {"ok": True}
 

@@ -104,7 +104,7 @@ def test_taking_and_letting_go(rig: Rig) -> None:
     assert (rig.alert().taken_by, rig.alert().taken_at) == ("Ann", NOW)
     page = Page(rig.get(f"/alerts/1?token={rig.token()}").text).words
     assert "Taken by Ann on Wed 2026-03-04 12:00 UTC" in page
-    assert "I see to it" not in page
+    assert "Take it" not in page
     late = rig.post(do="take", who="Bob")
     assert (late.status, rig.alert().taken_by) == (409, "Ann")
     assert "Ann has taken it meanwhile" in Page(late.text).words

@@ -36,7 +36,7 @@ def test_the_page_tells_the_story(rig: Rig) -> None:
         "Expected from its posts since 2026-02-04.",
         "awful acme, charged twice",
         "ann 1",
-        "Who was told Nobody.",
+        "Notifications Nobody.",
     ):
         assert fact in page.words
     assert "with no stage" not in page.words
@@ -85,7 +85,7 @@ def test_each_rule_has_a_page_and_only_a_stale_source_no_chart(rig: Rig) -> None
     for number, rule in enumerate(alerts, 1):
         page = Page(rig.get(f"/alerts/{number}?token={rig.token(number)}").text)
         assert f": {rule}" in page.words
-        assert "I see to it" in page.words
+        assert "Take it" in page.words
         text = rig.alert(number).summary.partition(": ")[2]
         assert text[1:] in page.words, rule
         chart = f"../alerts/{number}/chart.svg?token={rig.token(number)}"

@@ -1,10 +1,22 @@
 """The list of the desk: what is in it, for whom, filtered by the address; and what is done with several posts."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlencode
 
-from tests.support import DAY, HOUR, MINUTE, NOW
-from tests.web_desk_rig import Desk, desk, items, soup, text
+import pytest
+
+from db.desk import Session
+from db.errors import InputError
+from db.tokens import hashed
+from jobs.schedule import run_job
+from monitor import config, plugins
+from monitor.app import App
+from monitor.web.desk.times import until
+from tests.support import DAY, HOUR, MINUTE, NOW, judge, keep, mention
+from tests.web_desk_rig import Desk, desk, items, soup, start, text
+from tests.web_visitor import Answer, Visitor
 
 __all__ = ["desk"]
 
@@ -173,3 +185,43 @@ def test_the_list_says_how_often_an_author_wrote_before_and_how_that_went(desk: 
     assert "1 earlier, none answered" in text(desk.who("ann").get("/desk"))
     desk.press("ann", "by hand", 1, text="Sorry!")
     assert "1 earlier, 1 answered" in text(desk.who("ann").get("/desk"))
+
+
+def test_what_comes_on_friday_at_a_quarter_to_five_is_due_on_monday_though_the_clocks_change(folder: Path) -> None:
+    friday = datetime(2026, 3, 27, 15, 45, tzinfo=UTC)  # 16:45 in Berlin, where summer time begins on Sunday
+    made = start(folder, '[desk]\ntimezone = "Europe/Berlin"\nhours = "09:00-17:00"\ntargets = { normal = "30m" }')
+
+    def seen(at: datetime, path: str) -> Answer:
+        """What somebody sees who logs in at a time."""
+        made.clock.now, key = at, f"key of {at}"
+        with made.store as store, store.transaction():
+            store.sessions.add(Session(hashed(key), 1, at, at, at + DAY, "test"))
+        return Visitor(made.server.url, cookies={"sentimon_session": key}).get(path)
+
+    made.clock.now = friday
+    try:
+        with made.store as store:
+            keep(store, mention(1, "acme is down, what now?", friday - HOUR, collected_at=friday))
+            judge(store, now=friday)
+            for job in App(config.load(folder / "sentimon.toml", plugins.load())).jobs():
+                if job.name in ("group", "triage"):
+                    run_job(job, store, made.clock)
+        (item,) = soup(seen(friday, "/desk")).select(".item")
+        assert "due 2026-03-30 07:15" in " ".join(item.get_text(" ").split())  # 9:15 there
+        monday = datetime(2026, 3, 30, 7, 15, tzinfo=UTC)
+        assert items(seen(monday, "/desk?overdue=1")) == []
+        assert items(seen(monday + MINUTE, "/desk?overdue=1")) == [1]
+    finally:
+        made.server.stop()
+
+
+def test_a_time_is_the_same_moment_however_it_is_written() -> None:
+    assert until("2026-03-05T09:00", NOW, "Europe/Berlin") == until("2026-03-05T10:00+01:00", NOW, "UTC")
+    with pytest.raises(InputError, match="no time"):
+        until("0001-01-01T00:00+10:00", NOW, "UTC")
+
+
+def test_no_number_however_long_breaks_a_form(desk: Desk) -> None:
+    desk.open("acme is awful")
+    done = desk.press("ann", "dismiss", reason="spam", next="9" * 5_000)
+    assert (done.status, done.leads) == (303, "/desk?did=dismissed&of=1")

@@ -107,7 +107,7 @@ def test_a_stale_claim_shows_who_has_it_and_changes_nothing(desk: Desk) -> None:
     assert "with ann" in text(refused)
     assert "You wanted to claim it" in text(refused)
     assert desk.case().assignee == "ann"
-    assert "Do it all the same" not in refused.text
+    assert "Do it anyway" not in refused.text
     assert "Take it over" not in refused.text
 
 
@@ -196,6 +196,18 @@ def test_not_about_us_counts_nowhere_and_needs_no_answer(desk: Desk) -> None:
     assert soup(page).select_one('button[name="about"][aria-pressed="true"]')
 
 
+def test_not_about_us_means_the_same_when_it_is_done_anyway_after_a_conflict(desk: Desk) -> None:
+    desk.open("acme is awful")
+    desk.press("ann", "level", level="high")
+    refused = desk.press("ann", "correct", version="0", about="0")
+    assert (refused.status, desk.case().match.about) == (409, True)
+    form = BeautifulSoup(refused.text, "html.parser").select_one("form:has(button.primary)")
+    assert form
+    fields = {str(one["name"]): str(one["value"]) for one in form.select("input") if one["name"] != "csrf"}
+    assert desk.who("ann").press("/desk/cases/1", **fields).status == 303
+    assert (desk.case().state, desk.case().match.about) == ("dismissed", False)
+
+
 def test_tags_are_put_on_and_taken_off(desk: Desk) -> None:
     desk.open("acme is awful")
     desk.press("ann", "tag", tag="#Refund  now")
@@ -266,7 +278,7 @@ def test_keys_are_announced_at_their_controls(desk: Desk) -> None:
 
 
 def _again(desk: Desk, name: str, refused: Answer) -> Answer:
-    """Press "Do it all the same"."""
+    """Press "Do it anyway"."""
     form = BeautifulSoup(refused.text, "html.parser").select_one("form:has(button.primary)")
     assert form
     fields = [(str(field["name"]), str(field.get("value", ""))) for field in form.select("input[name]")]

@@ -115,6 +115,15 @@ def test_too_many_pages_are_told_that_they_work_without(desk: Desk, monkeypatch:
             assert third.headers["Retry-After"] == "60"
 
 
+def test_nobody_takes_the_places_of_all(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "OF_ONE", 1)
+    desk.open("acme is awful")
+    with listening(desk, "ann") as first:
+        told(first)
+        with listening(desk, "ann") as second, listening(desk, "bob") as third:
+            assert (second.status, third.status) == (503, 200)
+
+
 def test_a_page_that_goes_leaves_its_place_to_another(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MOST", 1)
     desk.open("acme is awful")

@@ -76,7 +76,7 @@ def test_where_nothing_can_be_sent_the_page_says_why_and_leads_there(team: Desk)
     link = page.select_one('a.button.primary[target="_blank"]')
     assert link
     assert link["href"] == "https://x.example/post"
-    assert "Nothing answers posts from reddit" in page.get_text()
+    assert "Replies on reddit are not set up here" in page.get_text()
     assert team.press("ann", "by hand", text="We called her.").status == 303
     assert team.case().state == "replied"
     assert "We called her." in text(team.who("bob").get("/desk/cases/1"))

@@ -1,6 +1,9 @@
 """The page of the desk's rules: tried before they are kept, ordered, switched off, and only by approvers."""
 
-from db.desk import Rule
+from dataclasses import replace
+
+from db.desk import Conditions, Rule
+from jobs.desk.rules import save
 from tests.support import judge as judge_all
 from tests.support import keep, mention
 from tests.web_desk_rig import Desk, desk, soup, text
@@ -20,13 +23,13 @@ def test_a_rule_is_tried_on_what_was_posted_before_it_is_kept(desk: Desk) -> Non
     lea = desk.who("lea")
     tried = lea.press("/desk/rules", do="try", name="Loud", sentiment="negative", level="high")
     assert tried.status == 200
-    assert "It would have caught 23 posts in the last 30 days" in text(tried)
+    assert "It would have matched 23 posts in the last 30 days" in text(tried)
     assert "acme is awful" in text(tried)
     assert rules(desk) == []
     assert lea.press("/desk/rules", do="save", name="Loud", sentiment="negative", level="high").status == 303
     (kept,) = rules(desk)
     assert (kept.name, kept.when.sentiments, kept.level) == ("Loud", ("negative",), "high")
-    assert "negative → makes level high" in text(lea.get("/desk/rules"))
+    assert "negative → then level high" in text(lea.get("/desk/rules"))
 
 
 def test_rules_are_ordered_switched_off_changed_and_removed(desk: Desk) -> None:
@@ -65,6 +68,18 @@ def test_a_rule_that_cannot_be_used_is_refused_with_what_was_typed(desk: Desk) -
             assert refused.status == 400, fields
             assert fields["name"] in refused.text
     assert [rule.name for rule in rules(desk)] == ["Taken"]
+
+
+def test_a_rule_whose_user_has_gone_can_still_be_changed(desk: Desk) -> None:
+    with desk.store as store, store.transaction():
+        save(store, Rule(0, "all", Conditions(sources=("x",)), assignee="ann"))
+        ann = store.users.named("ann")
+        assert ann is not None
+        store.users.save(replace(ann, role="viewer"))
+    page = desk.who("lea").get("/desk/rules?edit=1")
+    assert page.status == 200
+    assert "ann is no user who answers posts" in text(page)
+    assert 'value="all"' in page.text
 
 
 def test_rules_are_for_approvers(desk: Desk) -> None:

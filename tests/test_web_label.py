@@ -1,6 +1,7 @@
 """The daily sample: the same for everybody, no answer of the model before a person's, and how good the model is."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from db.records import Registered, Verdict
 from db.store import Store
 from monitor.web.label import DAILY
 from tests.case_rig import SITE, log_in, pages, token_of
-from tests.support import DAY, HOUR, NOW, judge, keep, mention, rows
+from tests.support import DAY, HOUR, MINUTE, NOW, judge, keep, mention, rows
 
 ANN, BEN = User(0, "ann", "responder"), User(0, "ben", "responder")
 TEXTS = ("awful acme", "love acme", "acme is fine")
@@ -96,6 +97,42 @@ def test_a_day_draws_the_same_again_whoever_has_judged_what(store: Store) -> Non
     assert store.verdicts.daily(DAILY, ("Acme",), day) == drawn
     assert drawn[3] not in store.verdicts.daily(100, ("Acme",), day + DAY)
     assert store.verdicts.daily(DAILY, ("Acme",), day + DAY) != drawn
+
+
+def test_what_is_said_elsewhere_takes_no_post_into_or_out_of_the_sample(store: Store) -> None:
+    fill(store, 30)
+    keep(store, mention("mute", "123 456", NOW - DAY, collected_at=NOW - DAY), mention("off", "acme", NOW - DAY))
+    judge(store)
+    mute, off = (store.mentions.named("x", key, "Acme") for key in ("mute", "off"))
+    assert mute is not None
+    assert off is not None
+    with store.transaction():
+        store.rematching.hide([off.id], True)
+    day = NOW.replace(hour=0)
+    drawn = store.verdicts.daily(99, ("Acme",), day)
+    assert len(drawn) == 30
+    wrong = Verdict(drawn[0], "ann", NOW - 20 * HOUR, {"sentiment": "positive"})  # corrected on the desk, yesterday
+    today = [Verdict(number, "ann", NOW, {"sentiment": "positive"}) for number in (mute.id, off.id, drawn[1])]
+    with store.transaction():
+        store.verdicts.give([wrong, *today])
+    assert store.verdicts.daily(99, ("Acme",), day) == drawn
+    assert [verdict for _, _, verdict in store.verdicts.drawn(drawn[:2])] == [None, None]
+    with store.transaction():
+        store.verdicts.give([replace(wrong, at=NOW, random=True)])
+    assert [verdict and verdict.random for _, _, verdict in store.verdicts.drawn(drawn[:2])] == [True, None]
+
+
+def test_on_the_first_day_posts_of_that_day_are_judged(store: Store, folder: Path) -> None:
+    keep(store, *(mention(f"first {n}", at=NOW, collected_at=NOW) for n in range(12)))
+    judge(store)
+    assert not store.verdicts.daily(DAILY, ("Acme",), NOW.replace(hour=0))
+    with pages(folder, SITE, now=NOW + MINUTE, user=ANN) as client:
+        assert "of 10 judged today" in client.get("/label").text
+        keep(store, *(mention(f"more {n}", at=NOW, collected_at=NOW) for n in range(30)))
+        judge(store)
+        for _ in range(DAILY):
+            page = say(client, client.get("/label").text, sentiment="neutral")
+        assert "All 10 of today are judged" in page
 
 
 def test_a_sample_has_every_kind_of_post_in_its_share(store: Store) -> None:

@@ -210,7 +210,7 @@ def test_a_responder_asks_for_an_answer_once_and_comes_back_to_the_same_question
     with Store(fresh.folder / "posts.db") as store, store.transaction():
         rita = store.users.add(User(0, "rita", "responder"), None, NOW)
         store.sessions.add(Session(hashed("ritas"), rita.id, NOW, NOW, NOW + DAY))
-    assert "Ask for an answer" not in page
+    assert "Send to the desk" not in page
     fresh.cookie = "sentimon_session=ritas"
     csrf = token(fresh, "/posts")
     body = urlencode({"csrf": csrf, "question": "sentiment=negative&evil=1"}).encode()

@@ -46,11 +46,18 @@ def test_the_first_page_says_how_people_feel_what_waits_and_what_alerts_are_open
         store.alerts.save(SPIKE, ())
     found = page(fresh, "/")
     tiles = {str(tile.dt.string): tile.dd.get_text(" ", strip=True) for tile in found.select(".strip .stat")}  # type: ignore[union-attr]
-    assert list(tiles) == ["Net sentiment", "Posts", "Share of voice", "Wait for an answer", "Open alerts", "Read"]
+    assert list(tiles) == [
+        "Net sentiment",
+        "Posts",
+        "Share of voice",
+        "Waiting for an answer",
+        "Open alerts",
+        "Coverage",
+    ]
     assert tiles["Net sentiment"].startswith("−0.")
     assert tiles["Share of voice"].startswith("67")
     assert "negative spike" in tiles["Open alerts"]
-    assert "not known" in tiles["Read"]
+    assert "not known" in tiles["Coverage"]
     assert found.select_one('figure svg a[href$="alerts/1"]')
     assert "checkout" in " ".join(term.get_text() for term in found.select(".terms a"))
 

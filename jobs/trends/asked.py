@@ -6,7 +6,8 @@ The address of a page holds the question, so that a link keeps it.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from functools import lru_cache
+from urllib.parse import quote_plus, urlencode
 
 from db.errors import InputError
 from db.filters import Filter
@@ -149,7 +150,13 @@ def query_of(chosen: Filter) -> str:
         ("pillar", chosen.pillars),
         ("touchpoint", chosen.touchpoints),
     ]
-    return urlencode([(name, value) for name, names in given for value in names])
+    # Charts write hundreds of addresses that say nearly the same.
+    return "&".join(f"{name}={_quoted(value)}" for name, names in given for value in names)
+
+
+@lru_cache(maxsize=1_024)
+def _quoted(text: str) -> str:
+    return quote_plus(text)
 
 
 def step_for(span: Span) -> str:

@@ -1,6 +1,6 @@
 """People, process and product; touchpoints and channels; and posts that need an answer beside all the others."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -10,7 +10,7 @@ from db.labels import TOUCHPOINTS, UNSURE
 from db.store import Store
 from jobs.trends.asked import Question
 from jobs.trends.figures import Compared, Estimate, Row, Step, compared, net_of, share_change, share_of
-from jobs.trends.parts import add, count, narrowed, table
+from jobs.trends.parts import Counted, add, narrowed, rows
 from jobs.trends.timeline import timeline
 from models.intervals import CLUSTERS
 
@@ -80,27 +80,34 @@ class Experience:
 def experience(store: Store, question: Question) -> Experience:
     """Count pillars, touchpoints and service; the question names its brands."""
     asked = replace(question, stages=())
-    counted = store.facets.counts(asked.posts(), ("touchpoint",), ("source",))
+    # Every span is asked for once, whatever is told of it.
+    counted = store.facets.counts(asked.posts(), ("pillar", "touchpoint"), ("source",))
+    before = store.facets.counts(asked.posts(asked.before)) if asked.before else None
     sizes: dict[str, Labels] = {}
-    for (_, _, source), counts in counted.items():
-        sizes[source] = sizes.get(source, Labels()) + counts
+    for (kind, _, source), counts in counted.items():
+        if kind == "touchpoint":
+            sizes[source] = sizes.get(source, Labels()) + counts
     sources = tuple(sorted(sizes, key=lambda source: (-sizes[source].mentions, source)))
-    places = (*TOUCHPOINTS, *sorted({place for _, place, _ in counted} - set(TOUCHPOINTS)))
+    known = {name for kind, name, _ in counted if kind == "touchpoint"}
+    places = (*TOUCHPOINTS, *sorted(known - set(TOUCHPOINTS)))
     matrix = tuple(
         _cell(asked, touchpoint, source, counted.get(("touchpoint", touchpoint, source), Labels()))
         for touchpoint in places
         for source in sources
     )
-    touchpoints = table(store, asked, "touchpoint")
+    pillars, touchpoints = (
+        rows(asked, kind, _named(counted, kind), None if before is None else _named(before, kind))
+        for kind in ("pillar", "touchpoint")
+    )
     said = (row.compared.counts for row in touchpoints if row.name not in ("none", UNSURE))
     return Experience(
         asked,
-        table(store, asked, "pillar"),
+        pillars,
         touchpoints,
         sources,
         matrix,
         (consistency("touchpoint", said), consistency("source", sizes.values())),
-        load(store, asked),
+        load(store, asked, None if before is None else _named(before, "reply")),
         bool(question.stages),
     )
 
@@ -122,8 +129,8 @@ def consistency(over: str, parts: Iterable[Labels]) -> Consistency:
     return Consistency(over, sqrt(spread), sqrt(max(spread - chance, 0.0)), len(found), n)
 
 
-def load(store: Store, question: Question) -> Load:
-    """Put posts that need an answer beside those that need none."""
+def load(store: Store, question: Question, past: Counted | None) -> Load:
+    """Put posts that need an answer beside those that need none; `past` counts the span before."""
     steps: dict[str, dict[str, Labels]] = {"yes": {}, "no": {}}
     unsaid = Labels()
     for (start, _, name), counts in store.facets.counts(question.posts(), ("reply",), (), question.step).items():
@@ -131,7 +138,6 @@ def load(store: Store, question: Question) -> Load:
             steps[name][start] = counts
         else:
             unsaid += counts
-    past = count(store, question, "reply", question.before) if question.before else None
     service, others = (add(steps[name].values()) for name in ("yes", "no"))
     old, old_others = ((past or {}).get(name, Labels()) for name in ("yes", "no"))
     return Load(
@@ -147,6 +153,15 @@ def load(store: Store, question: Question) -> Load:
         narrowed(question.posts(), "reply", "yes"),
         narrowed(question.posts(), "reply", "no"),
     )
+
+
+def _named(counted: Mapping[tuple[str, ...], Labels], kind: str) -> Counted:
+    """Add up the counts of one kind by name."""
+    found: dict[str, Labels] = {}
+    for (of, name, *_), counts in counted.items():
+        if of == kind:
+            found[name] = found.get(name, Labels()) + counts
+    return found
 
 
 def _steps(question: Question, counts: dict[str, Labels], reply: str) -> tuple[Step, ...]:

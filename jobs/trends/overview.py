@@ -8,6 +8,7 @@ from db.desk import Labels
 from db.filters import Filter
 from db.records import Alert
 from db.store import Store
+from jobs.hold import stories
 from jobs.trends.asked import Question, Span
 from jobs.trends.changes import Changes, changes_of
 from jobs.trends.figures import Compared, Estimate, Read, Row, Step, compared, share_change, share_of
@@ -79,9 +80,12 @@ def overview(
 
 
 def alerts(store: Store, question: Question, span: Span | None = None) -> tuple[Alert, ...]:
-    """Return the alerts that were going on in the span, the newest first; those of a source are about no brand."""
+    """Return the alerts that were going on in the span, the newest first; those of a source are about no brand.
+
+    What another alert explains is left out.
+    """
     span = span or question.span
-    return tuple(store.alerts.find(Filter(span.since, span.until, question.brands), ALERTS))
+    return tuple(stories(store.alerts.find(Filter(span.since, span.until, question.brands), ALERTS)))
 
 
 def voices(store: Store, question: Question, own: Sequence[str], competitors: Sequence[str]) -> tuple[Voice, ...]:

@@ -113,7 +113,7 @@ def _among(post: Match, chosen: Filter) -> bool:
 
 @alerts.command()
 @click.argument("alert_id", metavar="ALERT", type=NUMBER)
-@click.option("--release", is_flag=True, help="Let go of it again.")
+@click.option("--release", is_flag=True, help="Release it again.")
 @with_name
 @with_config
 def take(alert_id: int, release: bool, who: str | None, config_path: Path | None) -> None:

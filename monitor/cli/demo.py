@@ -25,6 +25,12 @@ KEPT = resources.files("monitor") / "demo"
 DATABASE = "demo.db"
 LOCK = f"{DATABASE}.lock"
 FILES = {config.FILE_NAME, "feed.jsonl", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"}
+PAGES = {  # seven days, as the feed is too short for the usual 28 to have a period before
+    "/?days=7": "how people feel, what changed and why",
+    "/journey?days=7": "where the customer journey breaks",
+    "/desk": "the posts to answer",
+    "/alerts": "what is out of the ordinary",
+}
 ANSWERS_SHOWN = 8
 
 
@@ -32,7 +38,7 @@ ANSWERS_SHOWN = 8
 @click.option(
     "--folder", type=click.Path(path_type=Path), default=Path("sentimon-demo"), show_default=True, help="Where."
 )
-@click.option("--serve/--no-serve", "serving", default=True, help="Stay up and serve the status page.  [default: yes]")
+@click.option("--serve/--no-serve", "serving", default=True, help="Stay up and serve the pages.  [default: yes]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Serve on this port.  [default: 8420]")
 def demo(folder: Path, serving: bool, port: int | None) -> None:
     """See the whole pipeline at work on a bundled feed: no account, no key.
@@ -53,7 +59,11 @@ def demo(folder: Path, serving: bool, port: int | None) -> None:
                 click.echo(f"  {describe(run)}")
         with app.store() as store:
             _tell(store)
-        click.echo("\nLook around, from another terminal:\n")
+        if server:
+            click.echo("\nLook around in a browser:\n")
+            for address, shows in PAGES.items():
+                click.echo(f"  {server.url + address:36} {shows}")
+        click.echo("\nOr from another terminal:\n")
         click.echo(f"  export {config.VARIABLE}={shlex.quote(str(folder / config.FILE_NAME))}")
         for question in ("trends --by week", "alerts", "queue --source reddit", "mentions refund", "status"):
             click.echo(f"  {_command()} {question}")

@@ -17,7 +17,7 @@ from monitor.canvas import Picture
 from monitor.views import picture_of
 from monitor.web.alert_page import gather, of_cause
 from monitor.web.auth import check_form
-from monitor.web.forms import LoginNeeded, Refused, line, read_form
+from monitor.web.forms import LoginNeeded, Refused, line, number_of, read_form
 from monitor.web.site import SEEN, Site, user_of
 
 SILENCES = {"1 hour": timedelta(hours=1), "8 hours": timedelta(hours=8), "3 days": timedelta(days=3)}
@@ -28,7 +28,6 @@ REMEMBERED = 365 * 24 * 3600  # seconds
 NAME_SHOWN = 60
 NOTE_SHOWN = 1000
 NARROW = 420  # pixels of a plot on a phone
-DIGITS = 15  # of a number that the database can take
 
 EXPIRED = "This link is not good any more. Take one from a newer message to act on the alert."
 UNCHOSEN = "Nothing was chosen: press one of the buttons."
@@ -122,7 +121,7 @@ def _admitted(request: Request, store: Store, alert: Alert | None, token: str, n
         raise Refused(403, EXPIRED) if token else LoginNeeded()
     if alert is None or not user.sees(alert.brand):
         raise Refused(404, NOWHERE)
-    return _Holder(user.may("responder"), trouble=EXPIRED if token else "")
+    return _Holder(user.may("responder"), user.name, trouble=EXPIRED if token else "")
 
 
 def _there(alert: Alert | None) -> Alert:
@@ -140,7 +139,7 @@ def _do(store: Store, number: int, what: str, who: str, note: str, now: datetime
         store.alerts.say(Feedback(number, who, now, what, note))
     elif what == "take":
         if alert.taken_by not in (None, who):
-            return 409, f"{alert.taken_by} has taken it meanwhile. To take it over, let go of it first."
+            return 409, f"{alert.taken_by} has taken it meanwhile. To take it over, release it first."
         store.alerts.take(number, who, now)
     elif what == "release":
         store.alerts.take(number, None, now)
@@ -162,8 +161,8 @@ def _end_silences(store: Store, alert: Alert, now: datetime) -> None:
 
 
 def _alert(store: Store, number: str) -> Alert | None:
-    known = number.isascii() and number.isdigit() and len(number) <= DIGITS
-    return store.alerts.get(int(number)) if known else None
+    alert_id = number_of(number)
+    return None if alert_id is None else store.alerts.get(alert_id)
 
 
 def _again(store: Store, alert: Alert) -> Alert:

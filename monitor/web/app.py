@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,6 +31,7 @@ from monitor.web import (
     users,
 )
 from monitor.web.auth import Door
+from monitor.web.errors import BUG
 from monitor.web.site import STATIC, Site
 
 POLICY = (
@@ -81,16 +82,30 @@ class Headers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
         async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = POLICY
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
+                headers["Cross-Origin-Resource-Policy"] = "same-origin"
+                headers["Cross-Origin-Opener-Policy"] = "same-origin"
                 headers["Cache-Control"] = _kept(scope, message["status"])
             await send(message)
 
-        await self._app(scope, receive, sent if scope["type"] == "http" else send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, sent)
+        except Exception:  # a bug: it goes on to the log, and the answer gets its headers here
+            if not begun:
+                await PlainTextResponse(BUG, 500)(scope, receive, sent)
+            raise
 
 
 def _kept(scope: Scope, status: int) -> str:

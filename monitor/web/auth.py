@@ -127,7 +127,7 @@ class Door:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        state, path = request.state, request.url.path
+        state, path = request.state, scope["path"]  # in that of `url` a hostile name of a host could have a part
         state.user, state.csrf, state.scopes, state.session = None, "", None, None
         if path.startswith(("/static/", "/in/", "/s/")) or path == "/healthz":  # surveys set no cookies
             await self._app(scope, receive, send)
@@ -161,7 +161,7 @@ class Door:
         """Set user, scopes, session and the token of forms in `request.state`."""
         bearer = request.headers.get("authorization", "")
         with self._site.store() as store:
-            if request.url.path.startswith("/api/") and bearer[:7].lower() == "bearer ":
+            if request.scope["path"].startswith("/api/") and bearer[:7].lower() == "bearer ":
                 self._by_token(request, store, bearer[7:].strip())
             elif key := request.cookies.get(COOKIE, ""):
                 self._by_cookie(request, store, key)

@@ -26,12 +26,12 @@ USUAL = "28d"
 MOST = 40  # brands or sources of an address
 LONGEST = 200  # characters of one
 FORMULAS = {
-    "First reply": "time of our first reply − time of the post; the middle one (median), and the one 90 % stay below",
-    "In business hours": "the same, counting only the hours in which the team is there: [desk] hours, days, holidays",
+    "First response time": "time of our first reply − time of the post; the median, and the one 90 % stay below",
+    "First response, business hours": "the same, counting only hours in which the team is there ([desk] in the file)",
     "Within target": "first replies no later than the case was due ÷ first replies to cases with a target",
     "Answered, dismissed, open": "what has become by now of the posts written in the span; they add up to all of them",
-    "Looked at after": "first time that somebody did something about a case − time at which it was opened",
-    "Found after": "time at which the case was opened − time of the post",
+    "Time to first action": "first time that somebody did something about a case − time at which it was opened",
+    "Time to detection": "time at which the case was opened − time of the post",
     "Satisfied (CSAT)": "answers of 4 or 5 of 5 ÷ answers",
     "Easy (customer effort)": "answers of 5, 6 or 7 of 7 ÷ answers",
 }

@@ -12,7 +12,7 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from db.errors import InputError, SentimonError
-from monitor.web.forms import LoginNeeded, Refused
+from monitor.web.forms import LoginNeeded, Refused, line
 from monitor.web.problem import problem
 from monitor.web.site import Site
 
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 NOWHERE = "There is no such page."
+BUG = "This is a mistake of sentimon. Its log has the details."
 LOGGED_OUT = "You are not logged in, or not any more: log in, go back, and send it again."
 HEADINGS = {403: "Not allowed", 404: "Not found", 409: "Changed meanwhile", 429: "Too often", 503: "Not now"}
 
@@ -31,7 +32,7 @@ def install(app: FastAPI, site: Site) -> None:
         return answer(site, request, error)
 
     async def unreadable(request: Request, error: RequestValidationError) -> Response:
-        if request.url.path.startswith("/api/"):
+        if request.scope["path"].startswith("/api/"):
             return await request_validation_exception_handler(request, error)
         named = ", ".join(sorted({str(found["loc"][-1]) for found in error.errors()}))
         return answer(site, request, Refused(400, f"The address cannot be read: look at {named}."))
@@ -43,12 +44,12 @@ def install(app: FastAPI, site: Site) -> None:
 
 def answer(site: Site, request: Request, error: Exception) -> Response:
     """Make the answer to a request that ended in this error."""
-    if isinstance(error, LoginNeeded) and not request.url.path.startswith("/api/"):
+    if isinstance(error, LoginNeeded) and not request.scope["path"].startswith("/api/"):
         if request.method in SAFE:
             return site.go(request, _login(request))
         error = Refused(403, LOGGED_OUT)
     status, why, headers = _told(request, error)
-    if request.url.path.startswith("/api/"):
+    if request.scope["path"].startswith("/api/"):
         return problem(status, why, headers)
     if "text/html" in request.headers.get("accept", ""):
         values: dict[str, Any] = {"heading": HEADINGS.get(status, "This cannot be done"), "why": why}
@@ -70,7 +71,7 @@ def _told(request: Request, error: Exception) -> tuple[int, str, dict[str, str]]
         return error.status_code, words, dict(error.headers or {})
     if isinstance(error, InputError):
         return 400, str(error), {}
-    log.error("%s: %s", request.url.path, error)
+    log.error("%s: %s", line(request.scope["path"], 200), error)
     return 503, f"sentimon cannot answer now: {error}", {}
 
 

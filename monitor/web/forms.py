@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+DIGITS = 15  # of a number that the database can take
 LARGEST = 20_000  # bytes: a note of 1,000 characters of four bytes, each written as %F0, is 12,000
 LARGEST_OF_OURS = 400_000  # of those who are logged in: a long reply, or a hundred cases at once
 TYPE = "application/x-www-form-urlencoded"
@@ -63,6 +64,11 @@ async def read_form(request: Request, largest: int = LARGEST) -> Form:
     except ClientDisconnect:  # nobody is left to answer
         raise Refused(400, "The request broke off.") from None
     return Form(parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, errors="replace"))
+
+
+def number_of(value: str) -> int | None:
+    """Read a number of an address or a form, None where it is none, or more than the database can take."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= DIGITS else None
 
 
 def line(text: str, most: int) -> str:

@@ -21,12 +21,12 @@ from db.store import Store
 from models.intervals import wilson
 from monitor.questions import MEANINGS, codes
 from monitor.web.auth import form, need
+from monitor.web.forms import number_of
 from monitor.web.site import SEEN, Site
 
 DAILY = 10
 MORE = 40  # posts, of which the page says what they would add
 LEAST = 10  # judged, below which a share is not shown
-DIGITS = 15  # of a number that the database can take
 KEYS: Mapping[str, str] = {"sentiment": "", "stage": "s", "reply": "r", "pillar": "p", "touchpoint": "t"}
 TITLES: Mapping[str, str] = {
     "sentiment": "How does the author feel about the brand?",
@@ -61,7 +61,7 @@ class Accuracy:
 
 
 class Samples:
-    """Remembers today's sample of each set of brands: to draw it, every post is gone through."""
+    """Remembers today's sample of each set of brands: to draw it, many posts are gone through."""
 
     def __init__(self) -> None:
         self._day: datetime | None = None
@@ -76,6 +76,8 @@ class Samples:
                 self._day, self._drawn = day, {}
             if key not in self._drawn:
                 found = store.verdicts.daily(DAILY, key, day) if key else []
+                if key and not found:  # the first day: nothing was read before it
+                    found = store.verdicts.daily(DAILY, key, day, now)
                 if len(found) < DAILY:  # a young database: what is rated later today may still join
                     return found
                 self._drawn[key] = found
@@ -163,4 +165,4 @@ def _compared(drawn: Drawn) -> dict[str, Any]:
 
 
 def _numbers(values: Sequence[str]) -> list[int]:
-    return [int(one) for one in values if one.isascii() and one.isdigit() and len(one) <= DIGITS]
+    return [number for number in map(number_of, values) if number is not None]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -12,21 +11,23 @@ from fastapi.responses import HTMLResponse, Response
 
 from db.desk import Labels, User
 from db.errors import InputError
+from db.filters import POSTING
 from db.labels import GUIDE
-from db.posts import ORDERS, Mark, Wanted
+from db.posts import MANY, ORDERS, Mark, Wanted
 from db.records import Match
 from db.store import Store
+from jobs.desk import urgency
 from monitor.web.auth import form, need
-from monitor.web.forms import Refused
+from monitor.web.forms import Refused, number_of
 from monitor.web.site import SEEN, Site
-from monitor.web.trends.address import DIGITS, KINDS, address, wanted, word
+from monitor.web.trends.address import KINDS, address, wanted, word
 from monitor.web.trends.filters import install
 from monitor.web.trends.words import label, percent
 
-FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+FIRST, LAST = POSTING
 SHOWN = 40  # posts a page
 LONGEST = 4_000  # characters of a post; the platform has the rest
-ORDER_NAMES = {"newest": "Newest first", "negative": "Most negative first", "reach": "Farthest reach first"}
+ORDER_NAMES = {"newest": "Newest first", "negative": "Most negative first", "reach": "Widest reach first"}
 NAMES = {
     "brand": "Brand",
     "source": "Source",
@@ -91,10 +92,12 @@ def mount(app: FastAPI, site: Site) -> None:
             except InputError as error:
                 values = _nothing(request, str(error)) | choices | {"order": order}
                 return site.page(request, "posts.html", values, 400)
-            page = store.posts.page(asked, order, SHOWN, after)
+            found, exact = count(store, asked)
+            page = store.posts.page(asked, order, SHOWN, after, found >= MANY)
             values = {
                 "asked": asked,
-                "count": count(store, asked),
+                "count": found,
+                "exact": exact,
                 "posts": _shown(store, page.posts),
                 "chips": _chips(request),
                 "next": _with(request, after=_text(page.after)) if page.after else None,
@@ -113,34 +116,41 @@ def mount(app: FastAPI, site: Site) -> None:
 
     def open_case(number: str, given: Mapping[str, str], request: Request, user: User) -> Response:
         with site.store() as store:
-            known = number.isascii() and number.isdigit() and len(number) <= DIGITS
-            post = next(iter(store.mentions.of([int(number)])), None) if known else None
+            match_id = number_of(number)
+            post = None if match_id is None else next(iter(store.mentions.of([match_id])), None)
             if post is None or not user.sees(post.brand):
                 raise Refused(404, "This post is gone.")
+            if post.mention.gone_at is not None or not post.about:
+                raise Refused(409, "This post is not there any more, or not about the brand: nobody answers it.")
             with store.transaction():
                 asked = f"{user.name} asked for an answer"
-                store.cases.open(post, None, asked, post.negative or 0.0, site.clock())
+                level, worse = urgency.of_post(post), urgency.priority(post)
+                store.cases.open(post, None, asked, worse, site.clock(), level=level, who=user.name)
         pairs = parse_qsl(given.get("question", ""))
         kept = [(name, value) for name, value in pairs if name in (*NAMES, "order", "after")]
         return site.go(request, address("/posts", kept) + f"#p{number}")
 
 
-def count(store: Store, asked: Wanted) -> int:
-    """Count the posts that are asked for: from the counts of hours and days where those can tell, else one by one."""
+def count(store: Store, asked: Wanted) -> tuple[int, bool]:
+    """Count the posts that are asked for: from the counts of hours and days where those can tell, else one by one.
+
+    Says whether these are all: one by one, it goes no farther than MANY.
+    """
     chosen = replace(asked.chosen, since=asked.chosen.since or FIRST, until=asked.chosen.until or LAST)
     edges = [edge for edge in (chosen.since, chosen.until) if edge]
     facets = {"pillar": chosen.pillars, "touchpoint": chosen.touchpoints, "reply": chosen.replies}
     kinds = [kind for kind, names in facets.items() if names]
     by_post = asked.text or asked.author or asked.alert_id is not None or not asked.copies
     if by_post or len(kinds) > 1 or (kinds and chosen.stages) or any(edge.minute or edge.second for edge in edges):
-        return store.posts.count(asked)
+        found = store.posts.count(asked)
+        return found, found < MANY
     if kinds:
-        found = store.facets.counts(chosen, kinds)
-        counts = [labels for (_, name), labels in found.items() if name in facets[kinds[0]]]
+        by_name = store.facets.counts(chosen, kinds)
+        counts = [labels for (_, name), labels in by_name.items() if name in facets[kinds[0]]]
     else:
         counts = list(store.trends.counts(chosen).values())
     every = sum(counts, Labels())
-    return sum(getattr(every, name) for name in chosen.sentiments or KINDS["sentiment"])
+    return sum(getattr(every, name) for name in chosen.sentiments or KINDS["sentiment"]), True
 
 
 def _choices(store: Store, names: Sequence[str], user: User) -> dict[str, Any]:
@@ -158,7 +168,16 @@ def _choices(store: Store, names: Sequence[str], user: User) -> dict[str, Any]:
 
 
 def _nothing(request: Request, notice: str) -> dict[str, Any]:
-    empty = {"asked": Wanted(), "count": 0, "posts": [], "next": None, "first": None, "order": "newest", "any": True}
+    empty = {
+        "asked": Wanted(),
+        "count": 0,
+        "exact": True,
+        "posts": [],
+        "next": None,
+        "first": None,
+        "order": "newest",
+        "any": True,
+    }
     return empty | {"chips": _chips(request), "question": "", "notice": notice}
 
 
@@ -222,11 +241,12 @@ def _mark(given: str, order: str) -> Mark | None:
     if not given:
         return None
     value, _, number = given.rpartition("~")
-    if number.isascii() and number.isdigit() and len(number) <= DIGITS:
+    last = number_of(number)
+    if last is not None:
         if order == "newest":
-            return Mark(value, int(number))
+            return Mark(value, last)
         try:
-            return Mark(float(value), int(number))
+            return Mark(float(value), last)
         except ValueError:
             pass
     raise InputError("after in the address: not where a page begins; leave it out to see the first")

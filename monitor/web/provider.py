@@ -79,7 +79,8 @@ class Provider:
             rules.validate(token.claims)
         except (JoseError, ValueError) as error:
             raise Unusable(f"the ID token is not good: {type(error).__name__}") from None
-        party = token.claims.get("azp", self._settings.client_id)
+        several = isinstance(token.claims["aud"], list) and len(token.claims["aud"]) > 1
+        party = token.claims.get("azp", None if several else self._settings.client_id)
         if party != self._settings.client_id:
             raise Unusable("the ID token is not good: it was made for another client")
         return token.claims

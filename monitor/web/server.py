@@ -66,3 +66,4 @@ class Server:
         self.leave()
         if self._thread:
             self._thread.join(LAST_WORD)
+        self._app.state.site.pool.close()

@@ -3,8 +3,10 @@
 import hashlib
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from fastapi.templating import Jinja2Templates
 from db.desk import User
 from db.store import Store
 from monitor.config import Config
+from monitor.web.pool import Pool
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -41,9 +44,14 @@ class Site:
     def __post_init__(self) -> None:
         self.templates.env.filters["shell"] = shlex.quote
 
-    def store(self) -> Store:
-        """Open the store, for the calling thread; use it in a `with`."""
-        return Store(self.config.database)
+    @cached_property
+    def pool(self) -> Pool:
+        """The stores that are open."""
+        return Pool(self.config.database)
+
+    def store(self) -> AbstractContextManager[Store]:
+        """Lend a store, in a `with`; nothing of it is read afterwards."""
+        return self.pool.lend()
 
     def page(self, request: Request, name: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
         """Fill a template that extends base.html.

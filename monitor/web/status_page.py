@@ -30,13 +30,8 @@ def mount(app: FastAPI, site: Site, trials: Trials) -> None:
     def gather(user: User) -> dict[str, Any]:
         now, seen = site.clock(), Filter(brands=visible(user, ()))
         with site.store() as store:
-            status = take_status(site.config, store, now)
-            if user.brands is not None:
-                open_alerts = [alert for alert in stories(store.alerts.open()) if user.sees(alert.brand)]
-                status["open_alerts"] = [alert.summary for alert in open_alerts]
-                status["waiting_for_answer"] = store.cases.count(seen)
             return {
-                "status": status,
+                "status": take_status(site.config, store, now, user),
                 "brands": [trend_json(trend) for trend in store.trends.by(("brand",), seen)],
                 "alerts": [
                     alert_json(

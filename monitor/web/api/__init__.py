@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from db.errors import NotAllowed, SentimonError, Stale
 from monitor.web.api import alerts, desk, meta, models, posts, problems, trends
 from monitor.web.auth import COOKIE
-from monitor.web.errors import answer
+from monitor.web.errors import BUG, answer
 from monitor.web.forms import LoginNeeded, Refused
 from monitor.web.problem import Problem, problem
 from monitor.web.site import Site
@@ -68,6 +68,10 @@ def _install(api: FastAPI, site: Site) -> None:
     async def stale(request: Request, error: Stale) -> Response:
         current = models.case_out(error.current).model_dump(mode="json") if error.current else None
         return problem(409, str(error), current=current)
+
+    @api.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> Response:
+        return problem(500, BUG)
 
     @api.exception_handler(NotAllowed)
     async def not_allowed(request: Request, error: NotAllowed) -> Response:

@@ -10,6 +10,7 @@ from db.desk import User, visible
 from db.filters import Filter
 from db.records import WORDS, Alert, Feedback, Silence
 from db.store import Store
+from jobs.hold import stories
 from monitor.web.api import models
 from monitor.web.api.asking import Given, Id, Moment, Names, OneOf, Reader, Words, Worker
 from monitor.web.api.problems import documented
@@ -28,6 +29,7 @@ class AskedAlerts(BaseModel):
     until: Moment | None = Field(None, description="Begun before this time.")
     brand: Names = Field([], description="Of this brand; may be repeated.")
     open: bool = Field(False, description="Only those that go on.")
+    parts: bool = Field(False, description="Those too that are part of another alert, which explains them.")
     limit: int = Field(100, ge=1, le=MOST, description="How many at most, the newest first.")
 
 
@@ -60,8 +62,9 @@ def router(site: Site) -> APIRouter:
         """List alerts, the newest first."""
         chosen = Filter(asked.since, asked.until, visible(user, asked.brand))
         with site.store() as store:
-            found = store.alerts.find(chosen, None if asked.open else asked.limit)
-            shown = [alert for alert in found if not (asked.open and alert.ends)][: asked.limit]
+            found = store.alerts.find(chosen, None if asked.open or not asked.parts else asked.limit)
+            found = [alert for alert in found if not (asked.open and alert.ends)]
+            shown = (found if asked.parts else stories(found))[: asked.limit]
             said = store.alerts.said()
             return [models.alert_out(a, store.mentions.count_of_alert(a.id), said.get(a.id)) for a in shown]
 
@@ -77,7 +80,7 @@ def router(site: Site) -> APIRouter:
         with site.store() as store, store.transaction():
             found = _seen(store, number, user)
             if given.taken and found.taken_by not in (None, user.name):
-                raise Refused(409, f"{found.taken_by} sees to it; to take it over, let go of it first.")
+                raise Refused(409, f"{found.taken_by} sees to it; to take it over, release it first.")
             store.alerts.take(number, user.name if given.taken else None, site.clock())
             return _out(store, _seen(store, number, user))
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import CoreSchema, core_schema
 
 from db.desk import User, visible
-from db.filters import Filter
+from db.filters import POSTING, Filter
 from db.labels import COUNTED_STAGES, PILLARS, REPLIES, SENTIMENTS, TOUCHPOINTS
 from db.posts import NOT_RATED
 from monitor.web.auth import need_scope
@@ -47,11 +47,12 @@ def _moment(value: Any) -> Any:
 
 
 def _utc(time: datetime) -> datetime:
-    """Bring it to UTC; the first and the last hours of the calendar have no time there."""
+    """Bring it to UTC, and within the times at which posts can be."""
+    first, last = POSTING
     try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        return time.replace(tzinfo=UTC)
+        return min(max(time.astimezone(UTC), first), last)
+    except OverflowError:  # the first and the last hours of the calendar have no time in UTC
+        return first if time.year < last.year else last
 
 
 def _storable(text: str) -> str:

@@ -120,7 +120,7 @@ def router(site: Site) -> APIRouter:
     def status(user: Reader) -> Status:
         """Say how the sources and the jobs stand."""
         with site.store() as store:
-            return Status.model_validate(take_status(site.config, store, site.clock()))
+            return Status.model_validate(take_status(site.config, store, site.clock(), user))
 
     @routes.get("/coverage", responses=documented())
     def coverage(asked: Annotated[AskedCoverage, Query()], user: Reader) -> Coverage:

@@ -1,5 +1,6 @@
 """Counts over time, and the answers behind the pages of trends and of care."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -124,12 +125,16 @@ def router(site: Site) -> APIRouter:
 
     @routes.get("/care", responses=documented())
     def care(asked: Annotated[AskedCare, Query()], user: Reader) -> Care:
-        """Say how long people wait for an answer, what becomes of their posts, and what they say of our answers."""
+        """Say how long people wait for an answer, what becomes of their posts, and what they say of our answers.
+
+        By person only to approvers.
+        """
         now = site.clock()
         until = min(asked.until or now, now)
         since = asked.since or until - timedelta(days=CARE_DAYS)
         with site.store() as store:
             brands = visible(user, asked.brand)
-            return take_care(store, brands, asked.source, since, until, now, site.config.desk.business)
+            found = take_care(store, brands, asked.source, since, until, now, site.config.desk.business)
+        return found if user.may("approver") else replace(found, by_person=())
 
     return routes

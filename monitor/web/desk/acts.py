@@ -12,8 +12,9 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from db.desk import Case, User
+from db.desk import NOT_ABOUT, Case, User
 from db.errors import InputError, NotAllowed, Stale
+from db.labels import GUIDE
 from db.store import Store
 from jobs.desk import acts
 from jobs.replier import Outbox
@@ -22,9 +23,9 @@ from monitor.web.auth import form
 from monitor.web.desk import words
 from monitor.web.desk.asking import Question, read
 from monitor.web.desk.case import find, page
-from monitor.web.desk.doing import NOT_ABOUT, Doing, acting
+from monitor.web.desk.doing import Doing, acting
 from monitor.web.desk.who import Responder
-from monitor.web.forms import Form, Refused
+from monitor.web.forms import Form, Refused, number_of
 from monitor.web.site import Site
 
 KEPT = (
@@ -41,6 +42,8 @@ KEPT = (
     "query",
     "next",
     "again",
+    "about",
+    *GUIDE,
 )
 
 
@@ -136,11 +139,10 @@ def _onwards(case: Case, given: Mapping[str, str], asked: Question, said: str, e
     pairs = [*asked.pairs, *([("page", str(asked.page))] if asked.page > 1 else [])]
     if said:
         pairs.append(("did", said))
-    following = given.get("next", "")
     if ends:
         pairs.append(("of", str(case.id)))
-        goes_on = following.isascii() and following.isdigit()
-        address = f"/desk/cases/{int(following)}" if goes_on else "/desk"
+        following = number_of(given.get("next", ""))
+        address = "/desk" if following is None else f"/desk/cases/{following}"
     else:
         address = f"/desk/cases/{case.id}"
     return f"{address}?{urlencode(pairs)}" if pairs else address

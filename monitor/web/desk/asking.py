@@ -8,6 +8,7 @@ from db.cases import Asked
 from db.desk import LEVELS, STATES, User, visible
 from db.labels import COUNTED_STAGES, PILLARS, SENTIMENTS, TOUCHPOINTS
 from monitor.web.desk.words import plain
+from monitor.web.forms import number_of
 
 TABS: Mapping[str, str] = {
     "answer": "To answer",
@@ -27,7 +28,6 @@ NOBODY = "-"  # in place of an assignee
 LONGEST = 200  # characters of one value
 MOST = 40  # values that are read of an address
 LAST_PAGE = 10_000
-DIGITS = 15  # of a number that the database can take
 
 _CHOICES: Mapping[str, Sequence[str]] = {
     "level": LEVELS,
@@ -150,11 +150,6 @@ def question(given: Iterable[tuple[str, str]]) -> Question:
         ):
             pairs.append((name, value))
     return Question(pairs, page)
-
-
-def number_of(value: str) -> int | None:
-    """Read a number of an address or a form, None where it is none, or more than the database can take."""
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= DIGITS else None
 
 
 def _means(name: str, value: str) -> bool:

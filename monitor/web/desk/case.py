@@ -19,9 +19,9 @@ from jobs.desk.snippet import fill
 from jobs.replier import Outbox
 from monitor.sections import span_of
 from monitor.web.desk import queue, words
-from monitor.web.desk.asking import DIGITS, Question, read
+from monitor.web.desk.asking import Question, read
 from monitor.web.desk.who import Viewer
-from monitor.web.forms import Refused
+from monitor.web.forms import Refused, number_of
 from monitor.web.site import SEEN, Site
 from monitor.words import counted
 
@@ -47,15 +47,15 @@ def mount(app: FastAPI, site: Site, outbox: Outbox) -> None:
             case = find(store, number, user)
             suggestion = _suggested(store, case, user, request.query_params)
             more: dict[str, Any] = {"notice": words.DONE.get(did, ""), "suggestion": suggestion}
-            if of.isascii() and of.isdigit():
-                more["of"] = of[:DIGITS]
+            if number_of(of) is not None:
+                more["of"] = number_of(of)
             return page(site, request, store, case, user, asked, outbox, **more)
 
 
 def find(store: Store, number: str, user: User) -> Case:
     """Return a case by its number as it stands in an address; Refused where somebody may not know of it."""
-    is_number = number.isascii() and number.isdigit() and len(number) <= DIGITS
-    case = store.cases.get(int(number)) if is_number else None
+    case_id = number_of(number)
+    case = None if case_id is None else store.cases.get(case_id)
     if case is None or not user.sees(case.match.brand):
         raise Refused(404, NOWHERE)
     return case
@@ -174,8 +174,9 @@ def _suggested(store: Store, case: Case, user: User, given: Mapping[str, str]) -
     begun = last.text if last and last.state in WRITABLE else ""
     chosen, like = given.get("use", ""), given.get("like", "")
     found = ""
-    if chosen.isascii() and chosen.isdigit() and len(chosen) <= DIGITS:
-        snippet = store.snippets.get(int(chosen))
+    snippet_id = number_of(chosen)
+    if snippet_id is not None:
+        snippet = store.snippets.get(snippet_id)
         if snippet and snippet.brand in (None, case.match.brand):
             found = fill(snippet.text, case, user)
     elif like:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from db.desk import User
+from db.desk import NOT_ABOUT, User
 from db.errors import InputError
 from db.labels import GUIDE
 from db.records import Verdict
@@ -12,10 +12,7 @@ from db.store import Store
 from jobs.desk import acts, answer
 from jobs.replier import Outbox
 from monitor.web.desk.times import until
-from monitor.web.forms import Form
-
-DIGITS = 15
-NOT_ABOUT = "not about us"  # what is said, and why the case is dismissed
+from monitor.web.forms import Form, number_of
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,7 @@ class Doing:
 
     def number(self, name: str) -> int | None:
         """Return a number of the form, None where there is none."""
-        value = self.given.get(name, "")
-        return int(value) if value.isascii() and value.isdigit() and len(value) <= DIGITS else None
+        return number_of(self.given.get(name, ""))
 
     @property
     def version(self) -> int | None:

@@ -6,8 +6,9 @@ gets anything that would move what somebody reads.
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,14 +20,14 @@ from sse_starlette.sse import EventSourceResponse
 from db.desk import Session, User
 from db.store import Store
 from monitor.sections import span_of
-from monitor.web.desk.asking import DIGITS, Question, read
+from monitor.web.desk.asking import Question, read
 from monitor.web.desk.queue import counted
 from monitor.web.desk.who import Viewer
-from monitor.web.forms import Refused
+from monitor.web.forms import Refused, number_of
 from monitor.web.site import Site
 
 EVERY = 1.0  # seconds between two looks
-MOST = 200  # listeners
+MOST, OF_ONE = 200, 20  # listeners, and those of one user
 CHECKED = 15.0  # seconds after which it is asked whether a listener is still logged in
 PING = 20  # seconds; proxies close what is silent
 TOLD = ("answer", "mine", "waiting", "snoozed")
@@ -37,22 +38,25 @@ class Hub:
 
     def __init__(self, look: Callable[[], int]) -> None:
         self._look = look
-        self._listeners = 0
+        self._listeners: Counter[int] = Counter()  # by user
         self._newest = 0
         self._ended = False
         self._woken: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def enter(self) -> None:
-        """Begin to listen; Refused where too many do, or the server ends."""
-        if self._ended or self._listeners >= MOST:
+    def admit(self, user_id: int) -> None:
+        """Refused where too many listen, or the server ends."""
+        if self._ended or self._listeners.total() >= MOST or self._listeners[user_id] >= OF_ONE:
             raise Refused(503, "Too many pages listen; this one works without, load it again to see what is new.", 60)
-        self._listeners += 1
 
-    def leave(self) -> None:
+    def enter(self, user_id: int) -> None:
+        """Begin to listen."""
+        self._listeners[user_id] += 1
+
+    def leave(self, user_id: int) -> None:
         """Listen no more."""
-        self._listeners -= 1
+        self._listeners[user_id] -= 1
 
     def end(self) -> None:
         """Let every listener go, from any thread: the server ends."""
@@ -81,7 +85,7 @@ class Hub:
 
     async def _watch(self) -> None:
         """Look again and again until nobody listens."""
-        while self._listeners and not self._ended:
+        while self._listeners.total() and not self._ended:
             newest = await run_in_threadpool(self._look)
             if newest > self._newest:
                 self._newest = newest
@@ -117,11 +121,12 @@ def mount(app: FastAPI, site: Site) -> None:
     @app.get("/desk/live")
     async def live(request: Request, user: Viewer) -> Response:
         listener = _listener(request, user)
-        hub.enter()
+        hub.admit(user.id)
         return EventSourceResponse(stream(listener), ping=PING, headers={"X-Accel-Buffering": "no"})
 
     async def stream(listener: Listener) -> AsyncIterator[dict[str, str]]:
         known = listener.seen
+        hub.enter(listener.user.id)  # here, and not before: of a page that went at once, nothing below would ever run
         try:
             while True:
                 newest = await hub.after(known, CHECKED)
@@ -134,7 +139,7 @@ def mount(app: FastAPI, site: Site) -> None:
                     yield {"event": "desk", "data": json.dumps(told)}
                 known = newest
         finally:
-            hub.leave()
+            hub.leave(listener.user.id)
 
     def tell(listener: Listener, changed: bool) -> dict[str, Any] | None:
         """Return what a page is told, None where its session has ended."""
@@ -149,8 +154,7 @@ def _listener(request: Request, user: User) -> Listener:
     given = request.query_params
 
     def number(name: str) -> int | None:
-        value = given.get(name, "")
-        return int(value) if value.isascii() and value.isdigit() and len(value) <= DIGITS else None
+        return number_of(given.get(name, ""))
 
     session = request.state.session
     return Listener(read(request.url.query), user, session, number("seen") or 0, number("case"), number("version") or 0)
@@ -170,9 +174,10 @@ def _still_in(store: Store, listener: Listener, now: datetime, idle: timedelta) 
 
 
 def _news(store: Store, listener: Listener, now: datetime) -> dict[str, Any]:
+    having = store.cases.having(listener.asked.first("q"))
     told: dict[str, Any] = {
-        "counts": counted(store, listener.asked, listener.user, now, TOLD),
-        "new": store.cases.arrived(listener.asked.asked(listener.user), now, listener.seen),
+        "counts": counted(store, listener.asked, listener.user, now, TOLD, having),
+        "new": store.cases.arrived(replace(listener.asked.asked(listener.user), having=having), now, listener.seen),
     }
     case = store.cases.get(listener.case_id) if listener.case_id is not None else None
     if case and listener.user.sees(case.match.brand) and case.version != listener.version:

@@ -1,23 +1,25 @@
 """The list of the desk: what is asked for, what there is, and what every page of the desk shows beside it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
-from db.desk import DISMISSALS, LEVELS, Case, User, visible
+from db.desk import DISMISSALS, LEVELS, Case, User, View, visible
 from db.labels import COUNTED_STAGES, PILLARS, SENTIMENTS, TOUCHPOINTS
 from db.store import Store
 from monitor.web.desk import words
-from monitor.web.desk.asking import NOBODY, TABS, Question, number_of, read
+from monitor.web.desk.asking import NOBODY, TABS, Question, read
 from monitor.web.desk.times import SNOOZES
 from monitor.web.desk.who import Viewer
+from monitor.web.forms import number_of
 from monitor.web.site import SEEN, Site
 
 SHOWN = 30  # cases of a page of the list
+Having = tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def mount(app: FastAPI, site: Site) -> None:
         now, asked = site.clock(), read(request.url.query)
         with site.store() as store:
             shown = gather(site, store, asked, user, now)
-            standing = _standing(store, asked, user, now)
+            standing = _standing(store, asked, user, now, shown["having"])
         said = request.query_params.get("did", "")
         notice, of = words.DONE.get(said, ""), number_of(request.query_params.get("of", ""))
         more = {"case": None, "standing": standing, "notice": notice, "of": of}
@@ -47,19 +49,21 @@ def mount(app: FastAPI, site: Site) -> None:
 
 def gather(site: Site, store: Store, asked: Question, user: User, now: datetime) -> dict[str, Any]:
     """Return what the template of the list wants."""
-    found = store.cases.queue(asked.asked(user), now, SHOWN + 1, (asked.page - 1) * SHOWN)
+    having = store.cases.having(asked.first("q"))  # looked for once, for the list and every tab
+    found = store.cases.queue(replace(asked.asked(user), having=having), now, SHOWN + 1, (asked.page - 1) * SHOWN)
     brands = [brand.name for brand in site.config.brands if user.sees(brand.name)]
     sources = sorted({*store.mentions.counts_by_source(), *asked.all("source")})
     return {
         "asked": asked,
+        "having": having,
         "items": found[:SHOWN],
         "more": len(found) > SHOWN,
         "first": (asked.page - 1) * SHOWN + 1,
-        "tabs": tabs(store, asked, user, now),
+        "tabs": tabs(store, asked, user, now, having),
         "last_event": store.cases.newest_event(),
         "filters": _filters(brands, sources),
-        "views": store.views.of(user.name),
-        "tags": store.cases.tags()[:50],
+        "views": [view for view in store.views.of(user.name) if _sees(user, view)],
+        "tags": store.cases.tags(visible(user, ()))[:50],
         "people": people(store, user),
         "reasons": DISMISSALS,
         "levels": LEVELS,
@@ -74,35 +78,47 @@ def gather(site: Site, store: Store, asked: Question, user: User, now: datetime)
     }
 
 
-def _standing(store: Store, asked: Question, user: User, now: datetime) -> list[tuple[str, int, str, str]]:
+def _standing(
+    store: Store, asked: Question, user: User, now: datetime, having: Having
+) -> list[tuple[str, int, str, str]]:
     """Say how the queue stands: a name, a count, where its posts are, and how it looks."""
-    counts = store.cases.counts(asked.asked(user, "all"), now, user.name)
+    counts = store.cases.counts(replace(asked.asked(user, "all"), having=having), now, user.name)
     late = "down" if counts["overdue"] else ""
     return [
         ("Overdue", counts["overdue"], "?overdue=1", late),
-        ("Nobody has it", counts["unassigned"], f"?assignee={NOBODY}", ""),
-        ("Yours", counts["mine"], "?tab=mine", ""),
+        ("Unassigned", counts["unassigned"], f"?assignee={NOBODY}", ""),
+        ("Assigned to me", counts["mine"], "?tab=mine", ""),
         ("To approve", counts["waiting"], "?tab=waiting", ""),
     ]
 
 
-def tabs(store: Store, asked: Question, user: User, now: datetime) -> list[Tab]:
+def tabs(store: Store, asked: Question, user: User, now: datetime, having: Having = None) -> list[Tab]:
     """Count what is in each tab, under the same filters."""
-    counts = counted(store, asked, user, now)
+    counts = counted(store, asked, user, now, having=having)
     return [Tab(name, title, counts[name], asked.with_tab(name)) for name, title in TABS.items()]
 
 
 def counted(
-    store: Store, asked: Question, user: User, now: datetime, names: Iterable[str] = tuple(TABS)
+    store: Store,
+    asked: Question,
+    user: User,
+    now: datetime,
+    names: Iterable[str] = tuple(TABS),
+    having: Having = None,
 ) -> Mapping[str, int]:
-    """Count the cases of each tab."""
-    return {name: store.cases.total(asked.asked(user, name), now) for name in names}
+    """Count the cases of each tab; `having` are those that have the words of the question, where that is known."""
+    return {name: store.cases.total(replace(asked.asked(user, name), having=having), now) for name in names}
 
 
 def people(store: Store, user: User) -> list[str]:
     """Name those whom a case can be given to, whoever asks first."""
     able = [one.name for one in store.users.every() if one.may("responder") and one.name != user.name]
     return [*([user.name] if user.may("responder") else []), *able]
+
+
+def _sees(user: User, view: View) -> bool:
+    """Whether a view is of no brand that somebody may not see."""
+    return all(map(user.sees, read(view.query).all("brand")))
 
 
 def neighbours(items: Sequence[Case], case_id: int) -> tuple[int | None, int | None]:

@@ -8,17 +8,17 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
-from db.desk import LEVELS, Conditions, Rule, User, visible
+from db.desk import LEVELS, Conditions, Rule, User
 from db.errors import InputError
 from db.labels import PILLARS, REPLIES, SENTIMENTS, STAGES, TOUCHPOINTS
+from db.records import NO_BRAND
 from db.store import Store
 from jobs.desk.rules import Preview, checked, preview, save
 from monitor.web.auth import form
 from monitor.web.desk import words
-from monitor.web.desk.asking import DIGITS
 from monitor.web.desk.queue import people
 from monitor.web.desk.who import Approver
-from monitor.web.forms import Form, Refused, line
+from monitor.web.forms import Form, Refused, line, number_of
 from monitor.web.site import SEEN, Site
 
 NAME_SHOWN = 60
@@ -27,11 +27,13 @@ NOWHERE = "There is no such rule."
 
 
 def mount(app: FastAPI, site: Site) -> None:
-    """Add /desk/rules. A rule for brands that somebody may not see is not theirs to change."""
+    """Add /desk/rules. Rules for brands that somebody may not see are not there, those for others too not theirs."""
 
     def page(request: Request, store: Store, user: User, status: int = 200, **more: Any) -> Response:
         values = {
-            "rules": [{"rule": one, "says": said(one), "yours": _theirs(one, user)} for one in store.rules.all()],
+            "rules": [
+                {"rule": one, "says": said(one, user), "yours": _theirs(one, user)} for one in _seen(store, user)
+            ],
             "choices": _choices(site, store, user),
             "people": people(store, user),
             "levels": LEVELS,
@@ -48,7 +50,10 @@ def mount(app: FastAPI, site: Site) -> None:
     def show(request: Request, user: Approver, edit: str = "") -> Response:
         with site.store() as store:
             edited = _find(store, edit, user) if edit else None
-            tried = _tried(store, edited, user, site) if edited else None
+            try:
+                tried = _tried(store, edited, user, site) if edited else None
+            except InputError as error:  # it could be used once: its user has gone, or a label
+                return page(request, store, user, edited=edited, notice=str(error))
             return page(request, store, user, edited=edited, tried=tried)
 
     @app.post("/desk/rules")
@@ -61,7 +66,7 @@ def mount(app: FastAPI, site: Site) -> None:
             known = _find(store, given.get("id", ""), user) if given.get("id") else None
             if known and what in ("up", "down", "enable", "disable", "remove"):
                 with store.transaction():
-                    _change(store, known, what)
+                    _change(store, _find(store, str(known.id), user), what, user)  # as it is now
                 return site.go(request, "/desk/rules")
             wanted = _read(given, known)
             try:
@@ -76,9 +81,9 @@ def mount(app: FastAPI, site: Site) -> None:
         return site.go(request, "/desk/rules")
 
 
-def said(rule: Rule) -> tuple[str, str]:
-    """Say which posts a rule is for, and what it makes of them."""
-    when = rule.when
+def said(rule: Rule, user: User) -> tuple[str, str]:
+    """Say which posts a rule is for, as far as somebody may see them, and what it makes of them."""
+    when = replace(rule.when, brands=tuple(filter(user.sees, rule.when.brands)))
     labelled: Sequence[tuple[str, Sequence[str]]] = (
         ("about", when.brands),
         ("on", when.sources),
@@ -105,38 +110,47 @@ def _theirs(rule: Rule, user: User) -> bool:
     return user.brands is None or (bool(rule.when.brands) and all(map(user.sees, rule.when.brands)))
 
 
+def _seen(store: Store, user: User) -> list[Rule]:
+    """Return the rules for any brand that somebody sees, in their order."""
+    return [one for one in store.rules.all() if not one.when.brands or any(map(user.sees, one.when.brands))]
+
+
 def _find(store: Store, number: str, user: User) -> Rule:
-    is_number = number.isascii() and number.isdigit() and len(number) <= DIGITS
-    found = store.rules.get(int(number)) if is_number else None
+    rule_id = number_of(number)
+    found = None if rule_id is None else store.rules.get(rule_id)
     if found is None or not _theirs(found, user):
         raise Refused(404, NOWHERE)
     return found
 
 
 def _tried(store: Store, rule: Rule, user: User, site: Site) -> Preview:
-    """Try a rule on what was posted; InputError where it cannot be used."""
-    return preview(store, checked(rule, store), site.clock(), visible(user, ()))
+    """Try a rule on what was posted of the brands that are answered for; InputError where it cannot be used."""
+    own = [brand.name for brand in site.config.brands if brand.own and user.sees(brand.name)]
+    return preview(store, checked(rule, store), site.clock(), own or [NO_BRAND])
 
 
-def _change(store: Store, rule: Rule, what: str) -> None:
-    """Move a rule in the order, switch it on or off, or remove it; runs in the caller's transaction."""
+def _change(store: Store, rule: Rule, what: str, user: User) -> None:
+    """Move a rule in the order, switch it on or off, or remove it; runs in the caller's transaction.
+
+    It moves past its neighbour among those that the user sees; all others stay in the order that they have.
+    """
     if what == "remove":
         store.rules.delete(rule.id)
     elif what in ("enable", "disable"):
         store.rules.save(replace(rule, enabled=what == "enable"))
     else:
-        ids = [one.id for one in store.rules.all()]
-        at = ids.index(rule.id)
-        other = at - 1 if what == "up" else at + 1
-        if 0 <= other < len(ids):
-            ids[at], ids[other] = ids[other], ids[at]
+        shown = [one.id for one in _seen(store, user)]
+        other = shown.index(rule.id) + (-1 if what == "up" else 1)
+        if 0 <= other < len(shown):
+            ids = [one.id for one in store.rules.all() if one.id != rule.id]
+            ids.insert(ids.index(shown[other]) + (what == "down"), rule.id)
             store.rules.order(ids)
 
 
 def _read(given: Form, known: Rule | None) -> Rule:
     """Read a rule of a form; what it says is checked when it is tried or kept."""
     followers = given.get("followers", "").replace(",", "").strip()
-    number = int(followers) if followers.isascii() and followers.isdigit() and len(followers) <= DIGITS else None
+    number = number_of(followers)
     when = Conditions(
         brands=tuple(given.all("brand")),
         sources=tuple(given.all("source")),

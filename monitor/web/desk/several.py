@@ -14,10 +14,10 @@ from db.store import Store
 from jobs.desk import acts
 from monitor.sections import span_of
 from monitor.web.auth import form
-from monitor.web.desk.asking import DIGITS, read
+from monitor.web.desk.asking import read
 from monitor.web.desk.times import until
 from monitor.web.desk.who import Responder
-from monitor.web.forms import Form, Refused
+from monitor.web.forms import Form, Refused, number_of
 from monitor.web.site import Site
 
 MOST = 200  # cases of one form
@@ -74,8 +74,8 @@ def mount(app: FastAPI, site: Site) -> None:
 
 def _numbers(given: Form) -> list[int]:
     """Return the cases that were checked."""
-    found = [value for value in given.all("case") if value.isascii() and value.isdigit() and len(value) <= DIGITS]
-    return list(dict.fromkeys(map(int, found)))[:MOST]
+    found = map(number_of, given.all("case"))
+    return list(dict.fromkeys(number for number in found if number is not None))[:MOST]
 
 
 def _doing(what: str, given: Form, user: User, now: datetime, site: Site) -> Do:

@@ -11,18 +11,18 @@ from db.errors import InputError
 from db.store import Store
 from jobs.desk.snippet import VARIABLES, checked
 from monitor.web.auth import form
-from monitor.web.desk.asking import DIGITS
 from monitor.web.desk.who import Approver, Viewer
-from monitor.web.forms import Form, Refused, line
+from monitor.web.forms import Form, Refused, line, number_of
 from monitor.web.site import SEEN, Site
 
 NAME_SHOWN = 60
 LONGEST = 5_000  # characters of a saved reply
 NOWHERE = "There is no such saved reply."
+FOR_ALL = "A saved reply for all brands is changed by somebody who sees all brands."
 
 
 def mount(app: FastAPI, site: Site) -> None:
-    """Add /desk/snippets."""
+    """Add /desk/snippets. Those for all brands are changed by who sees all."""
 
     def page(request: Request, store: Store, user: User, status: int = 200, **more: Any) -> Response:
         values = {
@@ -48,6 +48,8 @@ def mount(app: FastAPI, site: Site) -> None:
     def decide(request: Request, given: Form, user: User) -> Response:
         with site.store() as store:
             known = _find(store, given.get("id", ""), user) if given.get("id") else None
+            if known and not _theirs(known.brand, user):
+                raise Refused(403, FOR_ALL)
             if given.get("do") == "remove" and known:
                 with store.transaction():
                     store.snippets.remove(known.id)
@@ -55,6 +57,8 @@ def mount(app: FastAPI, site: Site) -> None:
             brand = given.get("brand", "") or None
             if brand is not None and not user.sees(brand):
                 raise Refused(404, "There is no such brand.")
+            if not _theirs(brand, user):
+                raise Refused(403, FOR_ALL)
             name, text = line(given.get("name", ""), NAME_SHOWN), given.get("text", "")
             wanted = Snippet(known.id if known else 0, name, text, brand, user.name, site.clock())
             try:
@@ -62,6 +66,11 @@ def mount(app: FastAPI, site: Site) -> None:
             except InputError as error:
                 return page(request, store, user, 400, edited=wanted, notice=str(error))
         return site.go(request, "/desk/snippets")
+
+
+def _theirs(brand: str | None, user: User) -> bool:
+    """Whether somebody may change saved replies for a brand that they see, or (None) for all."""
+    return user.brands is None or brand is not None
 
 
 def _keep(store: Store, wanted: Snippet) -> None:
@@ -75,8 +84,8 @@ def _keep(store: Store, wanted: Snippet) -> None:
 
 
 def _find(store: Store, number: str, user: User) -> Snippet:
-    is_number = number.isascii() and number.isdigit() and len(number) <= DIGITS
-    found = store.snippets.get(int(number)) if is_number else None
+    snippet_id = number_of(number)
+    found = None if snippet_id is None else store.snippets.get(snippet_id)
     if found is None or (found.brand is not None and not user.sees(found.brand)):
         raise Refused(404, NOWHERE)
     return found

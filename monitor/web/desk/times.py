@@ -23,8 +23,9 @@ def until(given: str, now: datetime, zone: str) -> datetime:
     if given == "monday":
         return _morning(here + timedelta(days=7 - here.weekday()), zone)
     try:
-        return datetime.fromisoformat(given).replace(tzinfo=UTC)
-    except ValueError:
+        found = datetime.fromisoformat(given)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise InputError(f"until when? {given[:30]!r} is no time; write it as 2026-03-05T09:00") from None
 
 

@@ -6,9 +6,9 @@ from fastapi.responses import Response
 
 from db.desk import User
 from monitor.web.auth import form
-from monitor.web.desk.asking import DIGITS, Question, read
+from monitor.web.desk.asking import Question, read
 from monitor.web.desk.who import Viewer
-from monitor.web.forms import Form, Refused, line
+from monitor.web.forms import Form, Refused, line, number_of
 from monitor.web.site import Site
 
 NAME_SHOWN = 60
@@ -34,8 +34,8 @@ def mount(app: FastAPI, site: Site) -> None:
         return await run_in_threadpool(remove, number, request, await form(request), user)
 
     def remove(number: str, request: Request, given: Form, user: User) -> Response:
-        is_number = number.isascii() and number.isdigit() and len(number) <= DIGITS
+        view_id = number_of(number)
         with site.store() as store, store.transaction():
-            if not is_number or not store.views.delete(int(number), user.name):
+            if view_id is None or not store.views.delete(view_id, user.name):
                 raise Refused(404, "There is no such view of yours.")
         return site.go(request, f"/desk{read(given.get('query', '')).address}")

@@ -42,7 +42,7 @@ DONE: Mapping[str, str] = {
     "not about us": "Not about us: it counts nowhere, and needs no answer.",
     "not sent": "It is a draft again.",
     "corrected": "Corrected: every count goes by your word from now on.",
-    "noted": "Note kept.",
+    "noted": "Note added.",
     "approved": "Approved: it is sent within a moment.",
     "returned": "Sent back with your remark.",
     "withdrawn": "Withdrawn.",

@@ -8,14 +8,14 @@ from fastapi import Request
 
 from db.desk import User, visible
 from db.errors import InputError
-from db.filters import Filter
+from db.filters import POSTING, Filter
 from db.labels import PILLARS, REPLIES, SENTIMENTS, STAGES, TOUCHPOINTS, UNSURE
 from db.posts import NOT_RATED, Wanted
 from jobs.trends.asked import query_of
+from monitor.web.forms import number_of
 
 LONGEST = 500  # characters of a value
 MOST = 50  # values of one name
-DIGITS = 15  # of a number that the database can take
 KINDS: Mapping[str, tuple[str, ...]] = {  # questions that posts can be chosen by, and the answers that there are
     "sentiment": (*SENTIMENTS, NOT_RATED),
     "stage": (*STAGES, UNSURE),
@@ -42,13 +42,14 @@ def word(request: Request, name: str, known: Collection[str] | None = None) -> s
 
 
 def time(request: Request, name: str) -> datetime | None:
-    """Read a time, in UTC where it names no zone; a day alone is its beginning."""
+    """Read a time, in UTC where it names no zone; a day alone is its beginning. It lies where posts can (`POSTING`)."""
     given = word(request, name)
     if not given:
         return None
     try:
         found = datetime.fromisoformat(given)
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        return min(max(found, POSTING[0]), POSTING[1])
     except (ValueError, OverflowError):
         raise InputError(
             f"{name}={given[:40]} in the address: not a date; write it as 2026-01-31 or 2026-01-31T16:30"
@@ -58,7 +59,7 @@ def time(request: Request, name: str) -> datetime | None:
 def wanted(request: Request, user: User) -> Wanted:
     """Read which posts are asked for, narrowed to the brands that somebody may see."""
     alert = word(request, "alert")
-    if alert and not (alert.isascii() and alert.isdigit() and len(alert) <= DIGITS):
+    if alert and number_of(alert) is None:
         raise InputError(f"alert={alert[:40]} in the address: not the number of an alert")
     since, until = time(request, "since"), time(request, "until")
     if since and until and since >= until:

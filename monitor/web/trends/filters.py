@@ -1,5 +1,6 @@
 """What the templates of trends and posts can call."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -45,9 +46,9 @@ def with_labels(chosen: Filter, sentiments: Sequence[str]) -> Filter:
 
 
 def span_words(span: Span) -> str:
-    """Say how long a span is: 28 days."""
+    """Say how long a span is: 28 days. A day that is not over yet is told as a day."""
     hours = round(span.length.total_seconds() / 3600)
-    days = round(hours / 24)
+    days = math.ceil(hours / 24)
     return f"{hours} hours" if hours < 48 and hours % 24 else "day" if days == 1 else f"{days} days"
 
 

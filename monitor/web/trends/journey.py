@@ -6,7 +6,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
 from db.desk import User
-from db.posts import Wanted
+from db.posts import MANY, Wanted
 from db.records import Match
 from db.store import Store
 from jobs.trends.journey import Journey, journey
@@ -44,6 +44,7 @@ def _behind(store: Store, found: Journey) -> list[Match]:
     if found.breaks.row is None:
         return []
     chosen = replace(found.breaks.row.link, sentiments=("negative",))
-    posts = store.posts.page(Wanted(chosen, copies=False), "negative", LOOKED_AT).posts
+    many = found.breaks.row.compared.counts.negative >= MANY
+    posts = store.posts.page(Wanted(chosen, copies=False), "negative", LOOKED_AT, many=many).posts
     first = {post.mention.shown.casefold(): post.id for post in reversed(posts)}
     return [post for post in posts if first[post.mention.shown.casefold()] == post.id][:QUOTED]

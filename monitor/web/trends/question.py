@@ -18,7 +18,7 @@ from monitor.web.trends.words import day
 DAY = timedelta(days=1)
 SPANS = {1: "Today", 7: "7 days", 28: "28 days", 90: "90 days"}
 STEPS = {"": "As fits", "hour": "Hours", "day": "Days", "week": "Weeks"}
-AGAINST = {"previous": "the span before it", "year": "52 weeks before", "nothing": "nothing"}
+AGAINST = {"previous": "the period before", "year": "52 weeks before", "nothing": "nothing"}
 NO_BRANDS = "\0"  # is nobody's name
 
 

@@ -11,7 +11,7 @@ MINUS = "\u2212"
 _LABELS = {
     NOT_RATED: "not rated",
     UNSURE: "unsure",
-    "none": "none named",
+    "none": "not named",
     "contact_centre": "contact centre",
     "appstore": "App Store",
     "hackernews": "Hacker News",
