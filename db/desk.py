@@ -224,14 +224,14 @@ class Survey:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """Counts by sentiment."""
+class Counted:
+    """What follows from counts by sentiment."""
 
-    negative: int = 0
-    neutral: int = 0
-    positive: int = 0
-    not_rated: int = 0
+    __slots__ = ()
+    negative: int
+    neutral: int
+    positive: int
+    not_rated: int
 
     @property
     def rated(self) -> int:
@@ -247,6 +247,16 @@ class Labels:
     def net(self) -> float | None:
         """(positive - negative) / (positive + negative + neutral), None where nothing was rated."""
         return (self.positive - self.negative) / self.rated if self.rated else None
+
+
+@dataclass(frozen=True, slots=True)
+class Labels(Counted):
+    """Counts by sentiment."""
+
+    negative: int = 0
+    neutral: int = 0
+    positive: int = 0
+    not_rated: int = 0
 
     def __add__(self, other: "Labels") -> "Labels":
         return Labels(

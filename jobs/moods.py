@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from db.desk import Counted
 from db.filters import Filter
 from db.store import Store
 from db.times import from_text
@@ -13,7 +14,7 @@ HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Mood:
+class Mood(Counted):
     """Posts of one step: how many, and how those that were rated feel."""
 
     start: datetime
@@ -22,21 +23,6 @@ class Mood:
     neutral: int = 0
     positive: int = 0
     not_rated: int = 0
-
-    @property
-    def rated(self) -> int:
-        """Posts that a model or a person could rate."""
-        return self.negative + self.neutral + self.positive
-
-    @property
-    def mentions(self) -> int:
-        """All posts."""
-        return self.rated + self.not_rated
-
-    @property
-    def net(self) -> float | None:
-        """Net sentiment: (positive - negative) / (positive + negative + neutral), None where nothing was rated."""
-        return (self.positive - self.negative) / self.rated if self.rated else None
 
 
 Moods = Mapping[str, Sequence[Mood]]  # of each brand

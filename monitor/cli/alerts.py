@@ -1,6 +1,5 @@
 """`sentimon alerts`: what was found, who sees to it, what the team says of it, and when nobody is to be told."""
 
-import difflib
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click_default_group import DefaultGroup
 
 from db.errors import DeliveryFailed, InputError
 from db.filters import Filter
@@ -21,6 +19,7 @@ from monitor.app import utc_now
 from monitor.cli import output
 from monitor.cli.backtest import backtest
 from monitor.cli.label import user_name
+from monitor.cli.listing import LISTING
 from monitor.cli.options import Words, make_filter, open_app, settle, with_config, with_filter, with_json
 
 with_name = click.option("--by", "who", type=Words(), help="Who says so.  [default: your user name]")
@@ -29,24 +28,7 @@ NUMBER = click.IntRange(1, 2**31)  # of an alert or a silence: no number that th
 LONGEST = timedelta(days=90)  # of a silence: what is forgotten must not stay silent for ever
 
 
-class _Alerts(DefaultGroup):  # type: ignore[misc]
-    """`sentimon alerts` alone lists them."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command where one is mistyped."""
-        if not args[0].startswith("-") and args[0] not in self.commands:
-            near = difflib.get_close_matches(args[0], self.commands, n=1)
-            raise click.UsageError(f"no command {args[0]!r}" + (f"; did you mean {near[0]}?" if near else ""), ctx)
-        resolved: tuple[str | None, click.Command | None, list[str]] = super().resolve_command(ctx, args)
-        return resolved
-
-
-GROUP: type[click.Group] = _Alerts
-
-
-@click.group(cls=GROUP, default="list", default_if_no_args=True)
+@click.group(cls=LISTING, default="list", default_if_no_args=True)
 def alerts() -> None:
     """List alerts, take them, judge them, silence them, and try rules on the past."""
 

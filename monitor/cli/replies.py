@@ -1,10 +1,8 @@
 """`sentimon replies`: what becomes of the answers that people write, and those of which nobody knows."""
 
-import difflib
 from pathlib import Path
 
 import click
-from click_default_group import DefaultGroup
 
 from db.desk import REPLY_STATES, Case, Reply, User
 from db.errors import InputError
@@ -16,30 +14,14 @@ from monitor.app import utc_now
 from monitor.cli import output
 from monitor.cli.alerts import NUMBER, with_name
 from monitor.cli.label import user_name
+from monitor.cli.listing import LISTING
 from monitor.cli.options import Words, open_app, with_config, with_json
 
 OPEN = ("waiting", "returned", "queued", "sending", "failed", "unknown")  # what the list shows unless told otherwise
 MOST = 200
 
 
-class _Replies(DefaultGroup):  # type: ignore[misc]
-    """`sentimon replies` alone lists them."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command where one is mistyped."""
-        if not args[0].startswith("-") and args[0] not in self.commands:
-            near = difflib.get_close_matches(args[0], self.commands, n=1)
-            raise click.UsageError(f"no command {args[0]!r}" + (f"; did you mean {near[0]}?" if near else ""), ctx)
-        resolved: tuple[str | None, click.Command | None, list[str]] = super().resolve_command(ctx, args)
-        return resolved
-
-
-GROUP: type[click.Group] = _Replies
-
-
-@click.group(cls=GROUP, default="list", default_if_no_args=True)
+@click.group(cls=LISTING, default="list", default_if_no_args=True)
 def replies() -> None:
     """List answers by what became of them, and say of an uncertain one whether it was sent."""
 

@@ -1,12 +1,10 @@
 """Who may log in to the pages, and the tokens of programs."""
 
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from click_default_group import DefaultGroup
 
 from db.desk import ROLES, SCOPES, User
 from db.errors import InputError
@@ -14,6 +12,7 @@ from db.store import Store
 from monitor import accounts
 from monitor.app import App, utc_now
 from monitor.cli import output
+from monitor.cli.listing import LISTING
 from monitor.cli.options import Words, open_app, with_config, with_json
 
 with_name = click.argument("name", type=Words())
@@ -23,24 +22,7 @@ with_brands = click.option(
 with_password = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 
 
-class _Listing(DefaultGroup):  # type: ignore[misc]
-    """The group alone lists."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command where one is mistyped."""
-        if not args[0].startswith("-") and args[0] not in self.commands:
-            near = difflib.get_close_matches(args[0], self.commands, n=1)
-            raise click.UsageError(f"no command {args[0]!r}" + (f"; did you mean {near[0]}?" if near else ""), ctx)
-        resolved: tuple[str | None, click.Command | None, list[str]] = super().resolve_command(ctx, args)
-        return resolved
-
-
-GROUP: type[click.Group] = _Listing
-
-
-@click.group(cls=GROUP, default="list", default_if_no_args=True)
+@click.group(cls=LISTING, default="list", default_if_no_args=True)
 def users() -> None:
     """Say who may log in to the pages, and what they may do."""
 
@@ -185,7 +167,7 @@ def sessions(name: str, end: bool, config_path: Path | None) -> None:
         click.echo(output.printable(f"{'ended: ' if end else ''}last seen {output.utc(session.seen_at)} UTC, {device}"))
 
 
-@click.group(cls=GROUP, default="list", default_if_no_args=True)
+@click.group(cls=LISTING, default="list", default_if_no_args=True)
 def tokens() -> None:
     """Make, list and revoke the keys with which programs use the REST API."""
 
