@@ -51,24 +51,20 @@ class Mentions:
         for mention, brands in mentions:
             if forgotten.knows(mention.source, mention.author):
                 continue
-            new = self._insert(mention)
-            row = next(
-                self._db.query(
-                    """SELECT id, created_at, collected_at, text, gone_at, followers, likes, reposts, replies, addressed
-                    FROM mentions WHERE source = ? AND source_id = ?""",
-                    [mention.source, mention.source_id],
-                )
-            )
-            mention_id = row["id"]
-            if row["gone_at"]:
-                brands = []
-            elif not new:
-                edited |= self._update(mention, row, hides)
-                if self._has_match(mention_id):
-                    brands = [brand for brand in brands if brand != NO_BRAND]
+            posted = to_text(mention.created_at)
+            mention_id = self._insert(mention, posted)
+            new = mention_id is not None
+            if mention_id is None:
+                row = self._known(mention)
+                mention_id, posted = row["id"], row["created_at"]
+                if row["gone_at"]:
+                    brands = []
+                else:
+                    edited |= self._update(mention, row, hides)
+                    if self._has_match(mention_id):
+                        brands = [brand for brand in brands if brand != NO_BRAND]
             matched = sum(
-                self._match(mention_id, mention.source, row["created_at"], brand, hides(mention, brand))
-                for brand in brands
+                self._match(mention_id, mention.source, posted, brand, hides(mention, brand)) for brand in brands
             )
             if not new and matched and NO_BRAND not in brands:
                 emptied |= self._drop_unbranded(mention_id)
@@ -196,18 +192,30 @@ class Mentions:
         """Name every brand that a stored post was matched to."""
         return [name for (name,) in self._db.execute("SELECT DISTINCT brand FROM matches ORDER BY brand").fetchall()]
 
-    def _insert(self, mention: Mention) -> bool:
-        cursor = self._db.execute(
+    def _known(self, mention: Mention) -> Mapping[str, Any]:
+        """Return what is stored of a post that was stored before."""
+        return next(
+            self._db.query(
+                """SELECT id, created_at, collected_at, text, gone_at, followers, likes, reposts, replies, addressed
+                FROM mentions WHERE source = ? AND source_id = ?""",
+                [mention.source, mention.source_id],
+            )
+        )
+
+    def _insert(self, mention: Mention, posted: str) -> int | None:
+        """Store a new post and return its id; None where it is known already."""
+        inserted = self._db.execute(
             """INSERT INTO mentions (source, source_id, author, text, url, created_at, collected_at, language,
                 in_reply_to, followers, likes, reposts, replies, repost_of, addressed)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, source_id) DO NOTHING""",
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, source_id) DO NOTHING
+            RETURNING id""",
             (
                 mention.source,
                 mention.source_id,
                 mention.author,
                 mention.text,
                 mention.url,
-                to_text(mention.created_at),
+                posted,
                 to_text(mention.collected_at),
                 mention.language,
                 mention.in_reply_to,
@@ -218,8 +226,8 @@ class Mentions:
                 mention.repost_of,
                 _addressed_to_json(mention.addressed),
             ),
-        )
-        return cursor.rowcount == 1
+        ).fetchall()
+        return int(inserted[0][0]) if inserted else None
 
     def _update(self, mention: Mention, row: Mapping[str, Any], hides: Callable[[Mention, str], bool]) -> set[Cell]:
         """Bring a known post up to date, unless what is known is as new; return where posts are to be judged anew."""
