@@ -13,8 +13,8 @@ from db.errors import ConfigError, InputError
 from monitor import config, plugins, sections
 from monitor.plugins import ChannelKind, CollectorKind, Kinds
 
-SECRET = "hunter2-hunter2"
-BRAND = '[[brands]]\nname = "acme"\nquery = "acme"\n'
+SECTIONS = "alerts, brands, channels, database, desk, model, monthly_budget, sources, web"
+SECRET, BRAND = "hunter2-hunter2", '[[brands]]\nname = "acme"\nquery = "acme"\n'
 TWICE = "this name is used twice; give each its own name (capitals do not count)"
 RANGE = "should be at least 30s and at most 365d"
 MODEL, SOURCE, CHANNEL = BRAND + "[model]\n", BRAND + "[[sources]]\n", BRAND + "[[channels]]\n"
@@ -199,10 +199,7 @@ def test_an_interval_is_a_number_and_a_unit(text: str, seconds: int) -> None:
         ("brands = [", "is not TOML: Invalid value (at end of document)"),
         ("database = 'a'\nbrands == 1", "is not TOML: Invalid value (at line 2, column 9)"),
         ("alert = 1", "alert: unknown key; did you mean alerts?"),
-        (
-            "zzz = 1",
-            "zzz: unknown key; known: alerts, brands, channels, database, desk, model, monthly_budget, sources, web",
-        ),
+        ("zzz = 1", f"zzz: unknown key; known: {SECTIONS}"),
         ("", "brands: at least one [[brands]] is needed"),
         ("database = 5\n" + BRAND, 'database: should be a text in quotes, such as "sentimon.db", not a number'),
         ("[brands]\nname = 'acme'", "brands: should be written [[brands]], once for each"),
