@@ -2,8 +2,9 @@
 
 A store of 100,000 posts over 90 days, and one of 1,000,000, are served by `sentimon serve` in a process of its own.
 Somebody who is logged in asks for pages at 20 a second, whether or not the last one has come: an answer is timed from
-when it was due, so that a server that falls behind cannot hide it. Beside it, in the same run, Datasette answers the
-overview's main question from the same file.
+when it was due, so that a server that falls behind cannot hide it. Meanwhile a post comes in and is rated every 5
+seconds (a million in 90 days are one in 8), which ends all that the server remembers of the database. Beside it, in the
+same run, Datasette answers the overview's main question from the same file.
 """
 
 import argparse
@@ -23,13 +24,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
-from benchmarks.web_store import BRANDS, make
+from benchmarks.web_store import BRANDS, MODEL, make
 from db.desk import Session, User
+from db.labels import SENTIMENTS
+from db.records import Answer, Mention, Score
 from db.store import Store
 from db.tokens import hashed
 from monitor.cli.output import print_table
 
 RATE = 20  # requests a second
+ARRIVALS = 5.0  # seconds from one post that is stored to the next
 KEY = "a key that only this benchmark knows"
 QUESTION = """SELECT date(created_at) AS day, brand, sum(sentiment = 'positive') AS positive,
     sum(sentiment = 'negative') AS negative, count(*) AS mentions FROM matches GROUP BY day, brand"""
@@ -53,7 +57,8 @@ def main() -> None:
             with _serving(folder) as address:
                 pages = _pages(address, posts)
                 _ask_all(address, [path for _, path in pages])  # charts and statements are prepared once
-                found[posts] = _measure(address, pages, asked.seconds)
+                with _posts_coming(folder):
+                    found[posts] = _measure(address, pages, asked.seconds)
             others[posts] = _datasette(folder)
     _report(found, others)
 
@@ -85,6 +90,31 @@ def _serving(folder: Path) -> Iterator[str]:
             yield re.findall(r"http://\S+?(?=,|\s|$)", line)[0]
         finally:
             process.terminate()
+
+
+@contextmanager
+def _posts_coming(folder: Path) -> Iterator[None]:
+    """Store a post and its rating now and then, as the jobs do."""
+    over = threading.Event()
+
+    def write() -> None:
+        dice = random.Random(13)
+        with Store(folder / "sentimon.db") as store:
+            while not over.wait(ARRIVALS):
+                now, brand = datetime.now(UTC).replace(microsecond=0), dice.choice(BRANDS)
+                post = Mention("x", f"new-{now.timestamp():.0f}", "somebody", f"{brand} again", now, now)
+                with store.transaction():
+                    store.mentions.add([(post, (brand,))])
+                    score = Score(MODEL, True, "en", {"sentiment": Answer(dice.choice(SENTIMENTS), {})})
+                    store.scores.save([(match, score) for match in store.mentions.pending(1)], now)
+
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(write)
+        try:
+            yield
+        finally:
+            over.set()
+            written.result()
 
 
 def _pages(address: str, posts: int) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ SOURCES = ("x", "reddit", "bluesky", "mastodon", "news")
 AUTHORED = Path(__file__).parent.parent / "models" / "authored" / "posts.jsonl"
 MODEL = "bundled-3"
 CHUNK = 20_000
+MONDAY = "'-6 days', 'weekday 1'"  # of the week of a time
 CASES = 50  # posts for one that waits for an answer, or has had one
 ALERTS = 120
 ANSWERS = 10  # posts for one that answers another
@@ -108,6 +109,7 @@ def _count(db: Database) -> None:
         "5m": "substr(created_at, 1, 14) || printf('%02d', substr(created_at, 15, 2) / 5 * 5) || ':00Z'",
         "1h": "substr(created_at, 1, 13) || ':00:00Z'",
         "1d": "substr(created_at, 1, 10) || 'T00:00:00Z'",
+        "1w": f"date(created_at, {MONDAY}) || 'T00:00:00Z'",
     }
     for span, start in starts.items():
         db.execute(
@@ -118,6 +120,11 @@ def _count(db: Database) -> None:
         )
     for statement in FACETS:
         db.execute(statement)
+    db.execute(
+        f"""INSERT INTO facets SELECT '1w', date(start, {MONDAY}) || 'T00:00:00Z' AS monday, brand, source, kind, name,
+            sum(negative), sum(neutral), sum(positive), sum(not_rated)
+        FROM facets WHERE span = '1d' GROUP BY monday, brand, source, kind, name"""
+    )
     for kind, name in KINDS.items():
         db.execute(
             f"""INSERT INTO voices SELECT brand, {starts["5m"]} AS start, source, '{kind}', {name},

@@ -1,4 +1,4 @@
-"""Counts by time of posting: five minutes, rolled up to hours and days.
+"""Counts by time of posting: five minutes, rolled up to hours, days and weeks, which begin on Monday.
 
 Counts are always made again from the rows below, in the transaction that changed them. So they cannot drift, and
 scoring a post a second time changes nothing. Posts that a person found not to be about the brand are not counted.
@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from sqlite_utils import Database
 
 from db.facets import recount_facets
-from db.times import FIVE_MINUTES, floor, from_text, to_text
+from db.times import FIVE_MINUTES, floor, from_text, monday, to_text
 from db.voices import recount_voices
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ def recount(db: Database, cells: Collection[Cell]) -> None:
         fine,
     )
     recount_voices(db, fine)
-    for span, below, step in (("1h", "5m", _HOUR), ("1d", "1h", _DAY)):
-        above = {(c.brand, c.source, floor(c.start, step)) for c in cells}
+    for span, below, step in (("1h", "5m", _HOUR), ("1d", "1h", _DAY), ("1w", "1d", _WEEK)):
+        above = {(c.brand, c.source, monday(c.start) if step == _WEEK else floor(c.start, step)) for c in cells}
         coarse = [(brand, source, to_text(start), to_text(start + step)) for brand, source, start in above]
         db.conn.executemany(
             f"DELETE FROM buckets WHERE span = '{span}' AND brand = ? AND source = ? AND start = ?",
@@ -62,7 +63,7 @@ def recount(db: Database, cells: Collection[Cell]) -> None:
             GROUP BY stage""",
             coarse,
         )
-        recount_facets(db, span, coarse)
+        recount_facets(db, span, below, coarse)
 
 
 def mark_unwatched(db: Database, cells: Collection[Cell]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlite_utils import Database
 
@@ -24,18 +24,19 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A case, whatever became of it."""
+class Outcome:
+    """What became of so many cases of a brand on a source: "answered", "dismissed" for a reason, or "open".
+
+    `overdue` and `untouched` are among the open ones; nobody has done anything about the latter yet.
+    """
 
     brand: str
     source: str
-    posted: datetime
-    opened: datetime
-    triaged: datetime | None
-    due: datetime | None
-    answered: bool
-    dismissed_for: str | None  # set where it was closed without an answer
-    closed: bool
+    what: str
+    reason: str | None
+    cases: int
+    overdue: int
+    untouched: int
 
 
 class CareTimes:
@@ -50,10 +51,9 @@ class CareTimes:
         """Return the cases that were first answered in a span."""
         where, values = _within(brands, sources)
         rows = self._db.execute(
-            f"""SELECT c.id, k.brand, k.source, k.created_at, c.created_at, c.replied_at, {_DUE},
+            f"""SELECT c.id, c.brand, c.source, c.posted, c.created_at, c.replied_at, {_DUE},
                 (SELECT author FROM replies WHERE case_id = c.id AND state IN ('sent', 'by hand') ORDER BY id LIMIT 1)
-            FROM cases c CROSS JOIN matches k ON k.id = c.match_id
-            WHERE c.replied_at >= ? AND c.replied_at < ? AND {where} ORDER BY c.replied_at, c.id""",
+            FROM cases c WHERE c.replied_at >= ? AND c.replied_at < ? AND {where} ORDER BY c.replied_at, c.id""",
             [to_text(since), to_text(until), *values],
         )
         return [
@@ -70,30 +70,32 @@ class CareTimes:
             for number, brand, source, posted, opened, replied, due, by in rows.fetchall()
         ]
 
-    def opened(self, brands: Sequence[str], sources: Sequence[str], since: datetime, until: datetime) -> list[Opened]:
-        """Return the cases whose posts were written in a span."""
+    def outcomes(
+        self, brands: Sequence[str], sources: Sequence[str], since: datetime, until: datetime, now: datetime
+    ) -> list[Outcome]:
+        """Count what became of the cases whose posts were written in a span."""
         where, values = _within(brands, sources)
         rows = self._db.execute(
-            f"""SELECT k.brand, k.source, k.created_at, c.created_at, c.triaged_at, c.due, c.replied_at IS NOT NULL,
-                CASE WHEN c.state = 'dismissed' THEN coalesce(c.dismissed_for, 'other') END, c.closed_at IS NOT NULL
-            FROM cases c CROSS JOIN matches k ON k.id = c.match_id
-            WHERE c.created_at >= ? AND k.created_at >= ? AND k.created_at < ? AND {where} ORDER BY +c.id""",
-            [to_text(since - _AHEAD), to_text(since), to_text(until), *values],
+            f"""SELECT c.brand, c.source, CASE WHEN c.replied_at IS NOT NULL THEN 'answered'
+                    WHEN c.state = 'dismissed' THEN 'dismissed' ELSE 'open' END AS what,
+                CASE WHEN c.replied_at IS NULL AND c.state = 'dismissed'
+                    THEN coalesce(c.dismissed_for, 'other') END AS reason,
+                count(*), coalesce(sum(c.due < ?), 0), sum(c.triaged_at IS NULL AND c.closed_at IS NULL)
+            FROM cases c WHERE c.posted >= ? AND c.posted < ? AND {where} GROUP BY 1, 2, 3, 4""",
+            [to_text(now), to_text(since), to_text(until), *values],
         )
-        return [
-            Opened(
-                brand,
-                source,
-                from_text(posted),
-                from_text(opened),
-                from_text_or_none(triaged),
-                from_text_or_none(due),
-                bool(answered),
-                dismissed,
-                bool(closed),
-            )
-            for brand, source, posted, opened, triaged, due, answered, dismissed, closed in rows.fetchall()
-        ]
+        return [Outcome(*row) for row in rows.fetchall()]
+
+    def waits(
+        self, brands: Sequence[str], sources: Sequence[str], since: datetime, until: datetime
+    ) -> list[tuple[int, int | None]]:
+        """Return of each case whose post was written in a span the seconds from the post to the case, and from there to
+        the first time that somebody did something about it, None where nobody has."""
+        where, values = _within(brands, sources)
+        sql = f"""SELECT {_seconds("posted", "created_at")}, {_seconds("created_at", "triaged_at")} FROM cases c
+            WHERE c.posted >= ? AND c.posted < ? AND {where}"""
+        rows: list[tuple[int, int | None]] = self._db.execute(sql, [to_text(since), to_text(until), *values]).fetchall()
+        return rows
 
     def chosen_from(self) -> Mapping[str, list[str]]:
         """Name the brands and the sources that have a post."""
@@ -101,16 +103,20 @@ class CareTimes:
         return {"brands": sorted({brand for brand, _ in rows}), "sources": sorted({source for _, source in rows})}
 
 
-_AHEAD = timedelta(days=1)  # a case is opened after its post was written, as far as the platform's clock is right
 # By when the first answer was due: of a case that was reopened since, what its reopening replaced.
 _DUE = """coalesce((SELECT json_extract(detail, '$.was_due') FROM events
     WHERE case_id = c.id AND what = 'reopened' AND at >= c.replied_at ORDER BY id LIMIT 1), c.due)"""
+
+
+def _seconds(since: str, until: str) -> str:
+    """Write how long it is from one column to another; julianday is read in a third of the time of strftime('%s')."""
+    return f"CAST(round((julianday(c.{until}) - julianday(c.{since})) * 86400) AS INTEGER)"
 
 
 def _within(brands: Sequence[str], sources: Sequence[str]) -> tuple[str, list[object]]:
     clauses, values = ["1 = 1"], list[object]()
     for column, names in (("brand", brands), ("source", sources)):
         if names:
-            clauses.append(f"k.{column} IN ({', '.join('?' * len(names))})")
+            clauses.append(f"c.{column} IN ({', '.join('?' * len(names))})")
             values += names
     return " AND ".join(clauses), values

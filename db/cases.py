@@ -9,7 +9,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from db import events
-from db.desk import LEVELS, Case, Event, Note, rank
+from db.desk import LEVELS, STATES, Case, Event, Note, rank
 from db.errors import Stale
 from db.filters import Filter
 from db.mentions import MATCH_COLUMNS, match_from_row
@@ -82,6 +82,9 @@ class Cases:
         closed = bool(asked.states) and set(asked.states) <= set(CLOSED)
         order = "c.closed_at DESC, c.id DESC" if closed else "c.level DESC, c.due, c.priority DESC, c.id"
         sql = f"{_SELECT} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+        if set(asked.states) & set(CLOSED) and not closed:  # no index has both in order: only those shown are read
+            chosen = f"SELECT c.id FROM {_counted(where)} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+            sql = f"{_SELECT} WHERE c.id IN ({chosen}) ORDER BY {order}"
         return [_case(row) for row in self._db.query(sql, [*values, limit, offset])]
 
     def total(self, asked: Asked, now: datetime) -> int:
@@ -123,8 +126,8 @@ class Cases:
         words = self._db.quote_fts((text or "").replace("\0", " "))  # SQLite would stop reading at a NUL
         if not words:
             return None
-        sql = """SELECT c.id FROM cases c CROSS JOIN matches k ON k.id = c.match_id
-            WHERE k.mention_id IN (SELECT rowid FROM mentions_fts WHERE mentions_fts MATCH ?)"""
+        sql = """SELECT c.id FROM cases c
+            WHERE c.mention_id IN (SELECT rowid FROM mentions_fts WHERE mentions_fts MATCH ?)"""
         return tuple(case_id for (case_id,) in self._db.execute(sql, [words]).fetchall())
 
     def waiting(self, chosen: Filter, limit: int) -> list[Case]:
@@ -134,13 +137,11 @@ class Cases:
             ORDER BY c.level DESC, c.due, c.priority DESC, c.id LIMIT ?"""
         return [_case(row) for row in self._db.query(sql, [*values, limit])]
 
-    def count(self, chosen: Filter) -> int:
-        """Count the open cases, those that sleep included."""
-        where, values = chosen.where("created_at", table="k.")
-        # CROSS: there are few open cases, and the planner would rather go through all posts of the brands.
-        sql = f"""SELECT count(*) FROM cases c CROSS JOIN matches k ON k.id = c.match_id
-            WHERE c.closed_at IS NULL AND {where}"""
-        return int(self._db.execute(sql, values).fetchone()[0])
+    def count(self, brands: Sequence[str] = ()) -> int:
+        """Count the open cases of these brands (none: all), those that sleep included."""
+        of_these = f"AND brand IN ({', '.join('?' * len(brands))})" if brands else ""
+        sql = f"SELECT count(*) FROM cases WHERE closed_at IS NULL AND about = 1 {of_these}"
+        return int(self._db.execute(sql, list(brands)).fetchone()[0])
 
     def open(
         self,
@@ -411,7 +412,7 @@ class Cases:
             add(f"c.brand IN ({', '.join('?' * len(asked.brands))})", *asked.brands)
         if not asked.states:
             add(_AWAKE, moment)
-        elif asked.states != ("any",):
+        elif asked.states != ("any",) and set(asked.states) not in (set(CLOSED), set(STATES)):
             states = [_STATES.get(state, "c.state = ?") for state in asked.states]
             add(
                 f"({' OR '.join(states)})",

@@ -80,12 +80,17 @@ def hours(db: Database, source: str, since: datetime, until: datetime, now: date
 
     Hours before a source was first read are not in the list.
     """
+    return _hours(db, source, since, until, now, _streams(db, source))
+
+
+def _hours(
+    db: Database, source: str, since: datetime, until: datetime, now: datetime, streams: Mapping[str, "_Last"]
+) -> list[Hour]:
     rows = db.execute(
         """SELECT hour, stream, state, cause, reason FROM coverage_hours
         WHERE source = ? AND hour >= ? AND hour < ? ORDER BY hour, stream""",
         (source, to_text(floor(since, HOUR)), to_text(until)),
     ).fetchall()
-    streams = _streams(db, source)
     found: dict[datetime, list[Hour]] = {}
     for start, stream, state, cause, reason in rows:
         hour = Hour(source, from_text(start), state, cause, reason)
@@ -114,13 +119,11 @@ class Extent:
 def extent(db: Database, source: str, since: datetime, until: datetime, now: datetime, by_hour: bool) -> Extent:
     """Tell what `hours` tells, without going through the hours that were read wholly one by one."""
     # What depends on the time of asking begins with the hour up to which a stream was read last.
-    ends = [floor(last.until, HOUR) for last in _streams(db, source).values() if not last.ended]
+    streams = _streams(db, source)
+    ends = [floor(last.until, HOUR) for last in streams.values() if not last.ended]
     late = max(min([*ends, until]), floor(since, HOUR))
     span = (source, to_text(floor(since, HOUR)), to_text(late))
-    whole = """SELECT hour FROM coverage_hours WHERE source = ? AND hour >= ? AND hour < ?
-        GROUP BY hour HAVING min(state = 'complete')"""
-    day = "hour" if by_hour else "substr(hour, 1, 10)"
-    complete = dict(db.execute(f"SELECT {day}, count(*) FROM ({whole}) GROUP BY 1", span).fetchall())
+    complete = _known(db, *span, by_hour)
     rows = db.execute(
         """SELECT hour, state, cause, reason FROM coverage_hours WHERE source = ?1 AND hour IN
             (SELECT hour FROM coverage_hours WHERE source = ?1 AND hour >= ?2 AND hour < ?3 AND state != 'complete')
@@ -130,15 +133,29 @@ def extent(db: Database, source: str, since: datetime, until: datetime, now: dat
     found: dict[str, list[Hour]] = {}
     for start, *rest in rows:
         found.setdefault(start, []).append(Hour(source, from_text(start), *rest))
+    for start in found:
+        complete[start if by_hour else start[:10]] -= 1
     short = [_together(streams) for streams in found.values()]
-    for hour in hours(db, source, late, until, now):
+    for hour in _hours(db, source, late, until, now, streams):
         if hour.state == COMPLETE:
             start = to_text(hour.start)
             name = start if by_hour else start[:10]
             complete[name] = complete.get(name, 0) + 1
         else:
             short.append(hour)
-    return Extent(complete, short)
+    return Extent({name: count for name, count in complete.items() if count}, short)
+
+
+def _known(db: Database, source: str, since: str, until: str, by_hour: bool) -> dict[str, int]:
+    """Count the hours that coverage tells of, by day or by hour."""
+    if by_hour:
+        sql = "SELECT DISTINCT hour, 1 FROM coverage_hours WHERE source = ? AND hour >= ? AND hour < ?"
+    else:  # day by day: from one entry of the index to the next, and nothing is sorted
+        sql = """WITH RECURSIVE days (day) AS (
+                SELECT substr(?2, 1, 10) UNION ALL SELECT date(day, '+1 day') FROM days WHERE day < substr(?3, 1, 10)
+            ) SELECT day, (SELECT count(DISTINCT hour) FROM coverage_hours
+                WHERE source = ?1 AND hour >= max(day, ?2) AND hour < min(date(day, '+1 day'), ?3)) FROM days"""
+    return dict(db.execute(sql, (source, since, until)).fetchall())
 
 
 @dataclass(frozen=True, slots=True)

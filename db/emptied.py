@@ -14,7 +14,7 @@ from db import events
 from db.desk import Event
 from db.times import to_text
 
-_CASES = """SELECT c.id FROM json_each(:ids) JOIN matches k ON k.mention_id = value JOIN cases c ON c.match_id = k.id"""
+_CASES = "SELECT c.id FROM json_each(:ids) JOIN cases c ON c.mention_id = value"
 
 
 @dataclass(frozen=True, slots=True)

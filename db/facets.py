@@ -1,4 +1,4 @@
-"""Counts of hours and days by pillar, touchpoint and reply, as db/buckets.py has them by stage."""
+"""Counts of hours, days and weeks by pillar, touchpoint and reply, as db/buckets.py has them by stage."""
 
 from collections.abc import Sequence
 
@@ -27,21 +27,21 @@ _HOUR = f"""INSERT INTO facets (span, start, brand, source, kind, name, negative
         for kind in KINDS
     )
 }"""
-_DAY = """INSERT INTO facets (span, start, brand, source, kind, name, negative, neutral, positive, not_rated)
-    SELECT '1d', ?3, brand, source, kind, name, sum(negative), sum(neutral), sum(positive), sum(not_rated)
-    FROM facets WHERE span = '1h' AND brand = ?1 AND source = ?2 AND start >= ?3 AND start < ?4
+_ABOVE = """INSERT INTO facets (span, start, brand, source, kind, name, negative, neutral, positive, not_rated)
+    SELECT '{span}', ?3, brand, source, kind, name, sum(negative), sum(neutral), sum(positive), sum(not_rated)
+    FROM facets WHERE span = '{below}' AND brand = ?1 AND source = ?2 AND start >= ?3 AND start < ?4
     GROUP BY kind, name"""
 
 
-def recount_facets(db: Database, span: str, spans: Sequence[tuple[str, str, str, str]]) -> None:
-    """Count hours ("1h") again from their matches, or days ("1d") from their hours; runs in the caller's transaction.
+def recount_facets(db: Database, span: str, below: str, spans: Sequence[tuple[str, str, str, str]]) -> None:
+    """Count hours ("1h") again from their matches, longer spans from those `below`; runs in the caller's transaction.
 
     Each of `spans` is brand, source, start and end.
     """
     db.conn.executemany(
         f"DELETE FROM facets WHERE span = '{span}' AND brand = ? AND source = ? AND start = ?", [s[:3] for s in spans]
     )
-    db.conn.executemany(_HOUR if span == "1h" else _DAY, spans)
+    db.conn.executemany(_HOUR if span == "1h" else _ABOVE.format(span=span, below=below), spans)
 
 
 class Facets:
@@ -68,7 +68,7 @@ class Facets:
                 AND f.source = json_extract(c.value, '$[1]') AND f.start >= ?3 AND f.start < ?4
             WHERE kind IN ({", ".join(f"'{kind}'" for kind in KINDS if kind in kinds)}) GROUP BY {places}"""
         found: dict[tuple[str, ...], Labels] = {}
-        where = cells(self._db, "facets", chosen.brands, chosen.sources)
+        where = cells(self._db, chosen.brands, chosen.sources)
         for part in ranges(chosen.since, chosen.until, step):
             for *key, negative, neutral, positive, not_rated in self._db.execute(sql, (where, *part)).fetchall():
                 counted = Labels(negative, neutral, positive, not_rated)

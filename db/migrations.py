@@ -7,7 +7,7 @@ import math
 
 from sqlite_utils import Database, Migrations
 
-from db.schema_desk import DESK
+from db.schema_desk import CASES, DESK, WEEKS
 
 migrations = Migrations("sentimon")
 
@@ -481,6 +481,12 @@ def m007_alerts(db: Database) -> None:
 def m008_desk(db: Database) -> None:
     """Who may log in, what becomes of a case, replies, and counts by pillar, touchpoint and need of an answer."""
     _run(db, *DESK)
+
+
+@migrations()
+def m009_cases(db: Database) -> None:
+    """Cases are counted and searched without their posts; counts of weeks."""
+    _run(db, *CASES, *WEEKS)
 
 
 def _run(db: Database, *statements: str) -> None:

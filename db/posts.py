@@ -95,8 +95,8 @@ class Posts:
         return int(self._db.execute(sql, values).fetchone()[0])
 
     def named(self) -> tuple[list[str], list[str]]:
-        """Name the brands and the sources that anything was counted of."""
-        known = json.loads(cells(self._db, "buckets", (), ()))
+        """Name the brands and the sources that there is a post of."""
+        known = json.loads(cells(self._db, (), ()))
         return sorted({brand for brand, _ in known}), sorted({source for _, source in known})
 
     def _ordered(

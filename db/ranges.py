@@ -1,14 +1,20 @@
-"""Which counts answer a question about a span: whole days where they suffice, hours at its edges."""
+"""Which counts answer a question about a span: whole weeks and days where they suffice, hours at its edges."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
-from db.times import floor, to_text
+from db.times import floor, monday, to_text
 
-_DAY = timedelta(days=1)
+_HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+_Span = tuple[str, timedelta, Callable[[datetime], datetime]]  # its name, its length, where the one of a time begins
+_SPANS: Sequence[_Span] = (
+    ("1w", _WEEK, monday),
+    ("1d", _DAY, lambda time: floor(time, _DAY)),
+    ("1h", _HOUR, lambda time: floor(time, _HOUR)),
+)
 BUCKET = {
     "hour": "substr(start, 1, 13) || ':00:00Z'",
     "day": "substr(start, 1, 10)",
@@ -17,32 +23,28 @@ BUCKET = {
 
 
 def ranges(since: datetime, until: datetime, step: str | None) -> list[tuple[str, str, str]]:
-    """Return span ("1h", "1d"), start and end of the counts to add up; both times are whole hours."""
-    first, last = floor(since + _DAY - timedelta(seconds=1), _DAY), floor(until, _DAY)
-    if step == "hour" or first >= last:
-        found = [("1h", since, until)]
-    else:
-        found = [("1h", since, first), ("1d", first, last), ("1h", last, until)]
-    return [(span, to_text(start), to_text(end)) for span, start, end in found if start < end]
+    """Return span ("1h", "1d", "1w"), start and end of the counts to add up, in order; both times are whole hours.
 
-
-def cells(db: Database, table: str, brands: Sequence[str], sources: Sequence[str]) -> str:
-    """Return each brand and source that a table of counts knows, of these (none: all), as JSON.
-
-    With both named a question reads one stretch of the index for each, however long the past is; they are found from
-    one entry of it to the next.
+    They are of the longest spans that can tell the steps apart, with shorter ones at the edges.
     """
-    days = f"FROM {table} WHERE span = '1d' AND"
-    known = db.execute(
-        f"""WITH RECURSIVE brands (brand) AS (
-            SELECT min(brand) {days} brand > ''
-            UNION ALL SELECT (SELECT min(brand) {days} brand > brands.brand) FROM brands WHERE brand IS NOT NULL
-        ), cells (brand, source) AS (
-            SELECT brand, (SELECT min(source) {days} brand = brands.brand) FROM brands WHERE brand IS NOT NULL
-            UNION ALL SELECT brand, (SELECT min(source) {days} brand = cells.brand AND source > cells.source)
-                FROM cells WHERE source IS NOT NULL
-        ) SELECT brand, source FROM cells WHERE source IS NOT NULL ORDER BY brand, source"""
-    ).fetchall()
+    parts = _parts(since, until, _SPANS[{"hour": 2, "day": 1}.get(step or "", 0) :])
+    return [(span, to_text(start), to_text(end)) for span, start, end in parts if start < end]
+
+
+def _parts(since: datetime, until: datetime, spans: Sequence[_Span]) -> list[tuple[str, datetime, datetime]]:
+    (span, length, begin), *shorter = spans
+    first, last = begin(since + length - timedelta(seconds=1)), begin(until)
+    if not shorter or first >= last:
+        return _parts(since, until, shorter) if shorter else [(span, since, until)]
+    return [*_parts(since, first, shorter), (span, first, last), *_parts(last, until, shorter)]
+
+
+def cells(db: Database, brands: Sequence[str], sources: Sequence[str]) -> str:
+    """Return each brand and source that has a post, of these (none: all), as JSON.
+
+    With both named a question to a table of counts reads one stretch of its index for each, however long the past is.
+    """
+    known = db.execute("SELECT brand, source FROM totals WHERE brand != '' AND posts > 0").fetchall()
     return json.dumps(
         [
             (brand, source)

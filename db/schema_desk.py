@@ -225,3 +225,58 @@ DESK = (
     "CREATE INDEX facets_by_time ON facets (span, start)",
     *FACETS,
 )
+
+_SUMS = "sum(negative), sum(neutral), sum(positive), sum(not_rated)"
+_MONDAY = "date(start, '-6 days', 'weekday 1') || 'T00:00:00Z'"
+
+
+def _with_weeks(table: str, names: str, spans: str) -> tuple[str, ...]:
+    """Make a table of counts anew, in which there may be weeks too, and add up the days of each."""
+    columns = "".join(f"{name} TEXT NOT NULL, " for name in names.split(", "))
+    return (
+        f"""CREATE TABLE {table}_now (
+            span TEXT NOT NULL CHECK (span IN ({spans}, '1w')),
+            start TEXT NOT NULL,
+            brand TEXT NOT NULL,
+            source TEXT NOT NULL,
+            {columns}
+            negative INTEGER NOT NULL,
+            neutral INTEGER NOT NULL,
+            positive INTEGER NOT NULL,
+            not_rated INTEGER NOT NULL,
+            PRIMARY KEY (span, brand, source, start, {names})
+        ) WITHOUT ROWID""",
+        f"""INSERT INTO {table}_now (span, start, brand, source, {names}, negative, neutral, positive, not_rated)
+        SELECT span, start, brand, source, {names}, negative, neutral, positive, not_rated FROM {table}""",
+        f"DROP TABLE {table}",
+        f"ALTER TABLE {table}_now RENAME TO {table}",
+        f"CREATE INDEX {table}_by_time ON {table} (span, start)",
+        f"""INSERT INTO {table} SELECT '1w', {_MONDAY} AS monday, brand, source, {names}, {_SUMS}
+        FROM {table} WHERE span = '1d' GROUP BY monday, brand, source, {names}""",
+    )
+
+
+# A question about a year reads 52 weeks instead of 365 days.
+WEEKS = (
+    *_with_weeks("buckets", "stage", "'5m', '1h', '1d'"),
+    *_with_weeks("facets", "kind, name", "'1h', '1d'"),
+)
+
+# Cases know of their posts what they are counted and searched by, so that no post has to be read for it.
+CASES = (
+    "ALTER TABLE cases ADD COLUMN source TEXT",
+    "ALTER TABLE cases ADD COLUMN posted TEXT",
+    "ALTER TABLE cases ADD COLUMN mention_id INTEGER",
+    """UPDATE cases SET (source, posted, mention_id) =
+        (SELECT source, created_at, mention_id FROM matches WHERE id = match_id)""",
+    "DROP TRIGGER cases_come",
+    """CREATE TRIGGER cases_come AFTER INSERT ON cases
+        BEGIN UPDATE cases SET (brand, about, source, posted, mention_id) =
+            (SELECT brand, about, source, created_at, mention_id FROM matches WHERE id = NEW.match_id)
+            WHERE id = NEW.id; END""",
+    "DROP INDEX cases_by_time",
+    "CREATE INDEX cases_by_post ON cases (posted)",
+    "CREATE INDEX cases_by_mention ON cases (mention_id)",
+    "CREATE INDEX embeddings_by_model ON embeddings (model)",
+    "CREATE INDEX events_reopened ON events (case_id, at) WHERE what = 'reopened'",
+)

@@ -25,6 +25,12 @@ def from_text_or_none(text: str | None) -> datetime | None:
     return None if text is None else from_text(text)
 
 
+def monday(time: datetime) -> datetime:
+    """Return the midnight (UTC) with which the week of a time began."""
+    midnight = floor(time, timedelta(days=1))
+    return midnight - timedelta(days=midnight.weekday())
+
+
 def floor(time: datetime, step: timedelta) -> datetime:
     """Round down to a whole multiple of step since midnight UTC."""
     midnight = time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -90,7 +90,7 @@ class Trends:
 
         The keys of the answer are those, in this order, with the step's beginning before them where there is a `step`
         ("hour", "day", "week"). The span begins and ends with whole hours. Brands, sources and stages narrow it. Whole
-        days are read as such, hours at the edges only: weeks of a large store are answered in milliseconds.
+        weeks and days are read as such, hours at the edges only: months of a large store are answered in milliseconds.
         """
         if chosen.since is None or chosen.until is None:
             raise ValueError("counts are asked of a span")
@@ -103,7 +103,7 @@ class Trends:
                 AND b.source = json_extract(c.value, '$[1]') AND b.start >= ? AND b.start < ?
             {stages} {groups}"""
         found: dict[tuple[str, ...], Labels] = {}
-        where = cells(self._db, "buckets", chosen.brands, chosen.sources)
+        where = cells(self._db, chosen.brands, chosen.sources)
         for part in ranges(chosen.since, chosen.until, step):
             for *key, negative, neutral, positive, not_rated in self._db.execute(
                 sql, (where, *part, *chosen.stages)
@@ -113,12 +113,12 @@ class Trends:
         return found
 
     def brands(self) -> list[str]:
-        """Name the brands that anything was counted for."""
-        return sorted({brand for brand, _ in json.loads(cells(self._db, "buckets", (), ()))})
+        """Name the brands that a post names."""
+        return sorted({brand for brand, _ in json.loads(cells(self._db, (), ()))})
 
     def sources(self) -> list[str]:
-        """Name the platforms that anything was counted on."""
-        return sorted({source for _, source in json.loads(cells(self._db, "buckets", (), ()))})
+        """Name the platforms that there is a post of."""
+        return sorted({source for _, source in json.loads(cells(self._db, (), ()))})
 
     def newest_texts(self, chosen: Filter, posts: int, letters: int) -> list[str]:
         """Return the beginnings of the texts of a span's newest posts, less those that pass on or copy another one.
@@ -128,7 +128,7 @@ class Trends:
         """
         if chosen.since is None or chosen.until is None:
             raise ValueError("texts are asked of a span")
-        known = json.loads(cells(self._db, "buckets", chosen.brands, chosen.sources))
+        known = json.loads(cells(self._db, chosen.brands, chosen.sources))
         places = [("brand = ? AND source = ?", tuple(one)) for one in known]
         if not chosen.sources:  # the index by brand has all sources in order of time
             places = [("brand = ?", (brand,)) for brand in sorted({brand for brand, _ in known})]
@@ -154,4 +154,6 @@ def _span(time: str | None, chosen: Filter) -> str:
     edges = [edge.astimezone(UTC) for edge in (chosen.since, chosen.until) if edge is not None]
     if any(edge.minute or edge.second for edge in edges):
         return "5m"
-    return "1h" if time == "hour" or any(edge.hour for edge in edges) else "1d"
+    if time == "hour" or any(edge.hour for edge in edges):
+        return "1h"
+    return "1d" if edges or time == "day" else "1w"

@@ -106,7 +106,7 @@ def _own(store: Store, brand: str, steps: Moods, past: Moods, since: datetime, u
         store.alerts.find(Filter(since, until, (brand,))),
         negatives,
         [term.text for term in words if term.new],
-        store.cases.count(Filter(brands=(brand,))),
+        store.cases.count((brand,)),
     )
 
 

@@ -6,7 +6,6 @@ from shlex import quote
 from typing import Any
 
 from db.desk import User, visible
-from db.filters import Filter
 from db.store import Store
 from db.times import to_text, to_text_or_none
 from jobs.hold import stories
@@ -71,7 +70,7 @@ def take_status(config: Config, store: Store, now: datetime, user: User | None =
         "matches": matches,
         "posts_by_source": dict(store.mentions.counts_by_source(brands)),
         "waiting_for_score": store.mentions.pending_count(brands),
-        "waiting_for_answer": store.cases.count(Filter(brands=brands)),
+        "waiting_for_answer": store.cases.count(brands),
         "open_alerts": [
             alert.summary for alert in stories(store.alerts.open()) if user is None or user.sees(alert.brand)
         ],

@@ -158,8 +158,13 @@ def recounted(path: Path) -> set[tuple[Any, ...]]:
     sql = "SELECT created_at, brand, source, stage, state, sentiment FROM matches WHERE state != 'pending' AND about"
     for created_at, name, platform, stage, state, sentiment in rows(path, sql):
         posted = datetime.fromisoformat(created_at)
-        for span, step in (("5m", FIVE_MINUTES), ("1h", HOUR), ("1d", DAY)):
-            key = (span, to_text(floor(posted, step)), name, platform, stage or "none")
+        for span, start in (
+            ("5m", floor(posted, FIVE_MINUTES)),
+            ("1h", floor(posted, HOUR)),
+            ("1d", floor(posted, DAY)),
+            ("1w", floor(posted, DAY) - posted.weekday() * DAY),
+        ):
+            key = (span, to_text(start), name, platform, stage or "none")
             counts.setdefault(key, Counter())[sentiment if state == "rated" else "not_rated"] += 1
     return {(*key, of["negative"], of["neutral"], of["positive"], of["not_rated"]) for key, of in counts.items()}
 

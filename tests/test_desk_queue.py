@@ -125,7 +125,7 @@ def test_a_post_that_is_not_about_the_brand_waits_for_no_answer(store: Store) ->
         with store.transaction():
             store.verdicts.give([Verdict(1, "ann", NOW + about * HOUR, {}, about=about)])
         assert asked(store) == expected
-        assert store.cases.counts(Asked(), NOW)["open"] == len(expected) == store.cases.count(Filter())
+        assert store.cases.counts(Asked(), NOW)["open"] == len(expected) == store.cases.count()
 
 
 def test_the_tabs_count_what_they_show(store: Store) -> None:

@@ -30,9 +30,10 @@ def counted_post_by_post(path: Path) -> set[tuple[Any, ...]]:
         WHERE state != 'pending' AND about"""
     for created_at, brand, source, state, sentiment, *labels in rows(path, sql):
         posted = datetime.fromisoformat(created_at)
-        for span, step in (("1h", HOUR), ("1d", DAY)):
+        week = floor(posted, DAY) - posted.weekday() * DAY
+        for span, start in (("1h", floor(posted, HOUR)), ("1d", floor(posted, DAY)), ("1w", week)):
             for kind, name in zip(("pillar", "touchpoint", "reply"), labels, strict=True):
-                key = (span, to_text(floor(posted, step)), brand, source, kind, name or "none")
+                key = (span, to_text(start), brand, source, kind, name or "none")
                 counts.setdefault(key, Counter())[sentiment if state == "rated" else "not_rated"] += 1
     return {(*key, of["negative"], of["neutral"], of["positive"], of["not_rated"]) for key, of in counts.items()}
 
@@ -84,6 +85,15 @@ def test_whole_days_are_read_as_such_and_hours_at_the_edges() -> None:
         ("1d", "2026-03-02T00:00:00Z", "2026-03-04T00:00:00Z"),
         ("1h", "2026-03-04T00:00:00Z", "2026-03-04T01:00:00Z"),
     ]
+    weeks = MIDNIGHT + 20 * DAY + HOUR  # from a Sunday on
+    assert ranges(MIDNIGHT, weeks, None) == [
+        ("1d", "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"),
+        ("1w", "2026-03-02T00:00:00Z", "2026-03-16T00:00:00Z"),
+        ("1d", "2026-03-16T00:00:00Z", "2026-03-21T00:00:00Z"),
+        ("1h", "2026-03-21T00:00:00Z", "2026-03-21T01:00:00Z"),
+    ]
+    assert ranges(MIDNIGHT, weeks, "week") == ranges(MIDNIGHT, weeks, None)
+    assert {span for span, _, _ in ranges(MIDNIGHT, weeks, "day")} == {"1d", "1h"}
     assert ranges(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR, "week")[0][0] == "1h"
     assert {span for span, _, _ in ranges(MIDNIGHT, day, "hour")} == {"1h"}
 

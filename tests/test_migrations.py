@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_a_file_of_an_earlier_version_keeps_its_posts(tmp_path: Path) -> None:
     connection.close()
     with Store(path) as store:
         assert store.mentions.counts() == (1, 0)
-        assert store.cases.count(Filter()) == 0
+        assert store.cases.count() == 0
 
 
 OLD_ROWS = """
@@ -159,6 +160,36 @@ def test_a_file_of_the_first_release_keeps_its_labels_alerts_and_cases(old_file:
         assert store.mentions.pending_count() == 1
     assert {table: rows(old_file, query) for table, query in queries.items()} == before
     assert rows(old_file, "PRAGMA foreign_key_check") == []
+
+
+def test_a_file_of_the_first_desk_gets_weeks_and_cases_that_know_their_posts(tmp_path: Path) -> None:
+    path = tmp_path / "sentimon.db"
+    now_there: list[tuple[object, ...]] = []
+    with Store(path) as store:
+        keep(store, *(mention(n, "acme is awful", NOW - n * timedelta(days=2), author=f"a{n}") for n in range(9)))
+        judge(store)
+        with store.transaction():
+            for match in store.mentions.every(Filter()):
+                store.cases.open(match, None, "asked", 1.0, NOW)
+        now_there = store._db.execute("SELECT id, source, posted, mention_id, brand, about FROM cases").fetchall()
+        facets = set(store._db.execute("SELECT * FROM facets").fetchall())
+    with closing(sqlite3.connect(path)) as connection:  # as the step before left it
+        connection.executescript(
+            """DELETE FROM buckets WHERE span = '1w'; DELETE FROM facets WHERE span = '1w';
+            DROP TRIGGER cases_come; DROP INDEX cases_by_post; DROP INDEX cases_by_mention; DROP INDEX events_reopened;
+            DROP INDEX embeddings_by_model; CREATE INDEX cases_by_time ON cases (created_at);
+            ALTER TABLE cases DROP COLUMN source; ALTER TABLE cases DROP COLUMN posted;
+            ALTER TABLE cases DROP COLUMN mention_id;
+            CREATE TRIGGER cases_come AFTER INSERT ON cases BEGIN SELECT 1; END;
+            DELETE FROM _sqlite_migrations WHERE name = 'm009_cases';"""
+        )
+        connection.commit()
+    with Store(path) as store:
+        assert kept_counts(path) == recounted(path)
+        assert set(rows(path, "SELECT * FROM facets")) == facets
+        assert rows(path, "SELECT id, source, posted, mention_id, brand, about FROM cases") == now_there
+        assert all(all(value is not None for value in row) for row in now_there)
+        assert store.cases.count() == 9
 
 
 def test_old_scores_are_read_like_new_ones_and_give_way_to_a_person(old_file: Path) -> None:

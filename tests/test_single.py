@@ -75,7 +75,7 @@ def test_each_rule_makes_an_alert_that_says_why(store: Store, one: Mention, why:
     assert why in alert.in_common[0]
     assert why in alert.summary
     assert store.alerts.posts_of([alert.id]) == {1}
-    assert store.cases.count(Filter()) == 1
+    assert store.cases.count() == 1
     assert store.cases.waiting(Filter(), 1)[0].reason == "single post of 2026-03-04 11:59 UTC"
 
 
@@ -89,7 +89,7 @@ def test_a_post_is_told_once_whatever_becomes_of_it(store: Store) -> None:
         assert [alert.scope for alert in look(store, edited, now=now)] == ["x 1"]
         notify(store, desk, Telling(), now)
     assert len(desk["desk"].channel.sent) == 1  # type: ignore[attr-defined]
-    assert store.cases.count(Filter()) == 1
+    assert store.cases.count() == 1
 
 
 def test_its_message_shows_the_post_though_it_is_not_negative(store: Store) -> None:
@@ -132,7 +132,7 @@ def test_a_competitors_post_is_listed_and_told_to_nobody(store: Store) -> None:
     desk = Desk()
     (alert,) = look(store, post(1), brand="Bolt", competitors=("Bolt",))
     assert alert.brand == "Bolt"
-    assert store.cases.count(Filter()) == 0
+    assert store.cases.count() == 0
     notify(store, {"desk": Outlet(desk)}, Telling(untold=("Bolt",)), NOW)
     assert desk.sent == []
 
@@ -164,7 +164,7 @@ def test_the_worst_five_of_an_hour_are_told_alone_and_the_others_counted(store: 
     (many,) = [alert for alert in found if not alert.scope]
     assert (many.observed, many.severity) == (2, "warning")
     assert many.summary.startswith("Acme: 2 more posts that matter alone (1,000,000 followers, 100,000 followers)")
-    assert store.cases.count(Filter()) == 7
+    assert store.cases.count() == 7
     notify(store, {"desk": Outlet(desk)}, Telling(), NOW)
     (message,) = desk.sent
     assert "2 more posts that matter alone" in message.body
@@ -185,7 +185,7 @@ def test_two_thousand_urgent_posts_in_an_hour_are_six_alerts_and_two_messages(st
     assert many.last_seen == NOW + 39 * MINUTE
     assert many.in_common == ("'lawyer'",)
     assert store.mentions.count_of_alert(many.id) == 1995
-    assert store.cases.count(Filter()) == 2000
+    assert store.cases.count() == 2000
     assert len(desk.sent) == 2
     assert look(store, now=NOW + 41 * MINUTE) == found  # looking again changes nothing
     assert rows(store.path, "SELECT count(*) FROM alert_posts") == [(2000,)]

@@ -271,7 +271,7 @@ def test_a_post_that_is_not_about_the_brand_counts_nowhere_and_its_row_stays(sto
     assert number not in {m.mention.source_id for m in store.mentions.find(None, Filter(), 1000)}
     assert number not in {m.mention.source_id for m in store.mentions.every(Filter())}
     assert len(store.mentions.of_alert(1)) == store.mentions.count_of_alert(1) == len(posts) - 1
-    assert len(store.cases.waiting(Filter(), 1000)) == store.cases.count(Filter()) == len(posts) - 1
+    assert len(store.cases.waiting(Filter(), 1000)) == store.cases.count() == len(posts) - 1
     assert match.id not in {case.match.id for case in store.cases.waiting(Filter(), 1000)}
     assert store.mentions.counts() == (300, 300)
     assert rows(store.path, "SELECT about, reviewed, sentiment FROM matches WHERE id = ?", match.id) == [

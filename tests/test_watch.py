@@ -96,7 +96,7 @@ def test_a_spike_opens_one_alert_with_its_posts_and_queues_them(store: Store) ->
     waiting = store.cases.waiting(Filter(), 1000)
     assert {case.match.id for case in waiting} == {post.id for post in posts}
     assert {(case.alert_id, case.state) for case in waiting} == {(alert.id, "new")}
-    assert store.cases.count(Filter()) == len(posts)
+    assert store.cases.count() == len(posts)
     opened = "SELECT count(*) FROM events WHERE what = 'opened' AND detail LIKE '%negative spike of %'"
     assert rows(store.path, opened) == [(len(posts),)]
 
@@ -175,7 +175,7 @@ def test_competitors_are_watched_but_not_answered_for(store: Store) -> None:
     fill(store, *steady(), *complaints(), brand="Bolt")
     counts = look(store, competitors=("Bolt",))
     assert (counts["opened"], counts["queued"]) == (1, 0)
-    assert store.cases.count(Filter()) == 0
+    assert store.cases.count() == 0
     assert len(store.mentions.of_alert(1)) > 0
 
 

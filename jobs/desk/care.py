@@ -1,12 +1,13 @@
 """How well people are cared for: how long they wait, what becomes of their posts, and what they say of our answers."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate, takewhile
 
-from db.care import Answered, Opened
+from db.care import Answered, Outcome
 from db.desk import Survey
 from db.store import Store
 from db.surveys import Tally
@@ -110,42 +111,44 @@ def care(
     hours: Hours,
 ) -> Care:
     """Work out the figures of a span. `brands` are those that may be seen, none for all; so with sources."""
-    answered = store.care.answered(brands, sources, since, until)
-    opened = store.care.opened(brands, sources, since, until)
+    # In order of how long they waited: what is sorted already is sorted anew in no time, group by group.
+    answered = sorted(store.care.answered(brands, sources, since, until), key=lambda case: case.replied - case.posted)
+    outcomes = store.care.outcomes(brands, sources, since, until, now)
+    waits = store.care.waits(brands, sources, since, until)
     clock = _Business(hours, min((case.posted for case in answered), default=until), until)
     business = {case.case_id: clock.between(case.posted, case.replied) for case in answered}
 
-    def group(name: str, replies: Sequence[Answered], cases: Sequence[Opened]) -> Group:
+    def group(name: str, replies: Sequence[Answered], became: Sequence[Outcome]) -> Group:
         timed = [case.replied <= case.due for case in replies if case.due is not None]
         return Group(
             name,
             spread(case.replied - case.posted for case in replies),
             spread(business[case.case_id] for case in replies),
             Share(sum(timed), len(timed)),
-            _outcomes(cases, now),
+            _outcomes(became),
         )
 
-    both: list[Answered | Opened] = [*answered, *opened]
+    both: list[Answered | Outcome] = [*answered, *outcomes]
     return Care(
         since,
         until,
-        group("", answered, opened),
-        spread(case.triaged - case.opened for case in opened if case.triaged is not None),
-        sum(case.triaged is None and not case.closed for case in opened),
-        spread(max(case.opened - case.posted, timedelta(0)) for case in opened),
+        group("", answered, outcomes),
+        spread(timedelta(seconds=triage) for _, triage in waits if triage is not None),
+        sum(outcome.untouched for outcome in outcomes),
+        spread(timedelta(seconds=max(lag, 0)) for lag, _ in waits),
         [
-            group(name, [c for c in answered if c.source == name], [c for c in opened if c.source == name])
+            group(name, [c for c in answered if c.source == name], [o for o in outcomes if o.source == name])
             for name in sorted({case.source for case in both})
         ],
         [
-            group(name, [c for c in answered if c.brand == name], [c for c in opened if c.brand == name])
+            group(name, [c for c in answered if c.brand == name], [o for o in outcomes if o.brand == name])
             for name in sorted({case.brand for case in both})
         ],
         [
             group(name, [case for case in answered if case.by == name], [])
             for name in sorted({case.by for case in answered if case.by})
         ],
-        sorted(answered, key=lambda case: case.posted - case.replied)[:SLOWEST],
+        answered[: -SLOWEST - 1 : -1],
         [felt(tally) for tally in store.surveys.tallies(brands, sources, since, until)],
         store.surveys.comments(brands, sources, since, until, COMMENTS),
     )
@@ -194,16 +197,13 @@ def _quantile(ordered: Sequence[timedelta], share: float) -> timedelta:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def _outcomes(cases: Sequence[Opened], now: datetime) -> Outcomes:
-    reasons: dict[str, int] = {}
-    answered = open_ = overdue = 0
-    for case in cases:
-        if case.answered:
-            answered += 1
-        elif case.dismissed_for is not None:
-            reasons[case.dismissed_for] = reasons.get(case.dismissed_for, 0) + 1
-        else:
-            open_ += 1
-            overdue += case.due is not None and case.due < now
+def _outcomes(found: Sequence[Outcome]) -> Outcomes:
+    counts, reasons, overdue = Counter[str](), Counter[str](), 0
+    for outcome in found:
+        counts[outcome.what] += outcome.cases
+        if outcome.reason:
+            reasons[outcome.reason] += outcome.cases
+        elif outcome.what == "open":
+            overdue += outcome.overdue
     dismissed = dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
-    return Outcomes(answered, sum(reasons.values()), open_, overdue, dismissed)
+    return Outcomes(counts["answered"], counts["dismissed"], counts["open"], overdue, dismissed)

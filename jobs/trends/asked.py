@@ -137,6 +137,7 @@ def parse(values: Mapping[str, Sequence[str]], now: datetime) -> Question:
     return question
 
 
+@lru_cache(maxsize=4_096)  # charts write hundreds of addresses, and most of them were written before
 def query_of(chosen: Filter) -> str:
     """Write a filter of posts as the part of an address behind the question mark, for the page that lists posts."""
     given: list[tuple[str, Sequence[str]]] = [
@@ -150,13 +151,7 @@ def query_of(chosen: Filter) -> str:
         ("pillar", chosen.pillars),
         ("touchpoint", chosen.touchpoints),
     ]
-    # Charts write hundreds of addresses that say nearly the same.
-    return "&".join(f"{name}={_quoted(value)}" for name, names in given for value in names)
-
-
-@lru_cache(maxsize=1_024)
-def _quoted(text: str) -> str:
-    return quote_plus(text)
+    return "&".join(f"{name}={quote_plus(value)}" for name, names in given for value in names)
 
 
 def step_for(span: Span) -> str:

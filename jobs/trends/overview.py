@@ -12,7 +12,7 @@ from jobs.hold import stories
 from jobs.trends.asked import Question, Span
 from jobs.trends.changes import Changes, changes_of
 from jobs.trends.figures import Compared, Estimate, Read, Row, Step, compared, share_change, share_of
-from jobs.trends.parts import add, count_kinds, rows
+from jobs.trends.parts import ByBrand, add, count_by_brand, count_kinds, rows
 from jobs.trends.terms import new_terms
 from jobs.trends.timeline import extents_of, read_of, timeline
 
@@ -53,28 +53,30 @@ def overview(
     own: Sequence[str],
     competitors: Sequence[str],
     now: datetime,
-    words: bool = True,
 ) -> Overview:
     """Answer a question; `own` and `competitors` are those brands of each kind that may be seen.
 
-    It is about the brands that the question names, else the own ones, else (where there are none) all. `words` asks
-    for new terms, for which posts are read.
+    It is about the brands that the question names, else the own ones, else (where there are none) all.
     """
     asked = question.of(question.brands or tuple(own))
     extents = extents_of(store, asked, asked.span, now)
     steps = {name: counts for (name,), counts in store.trends.counts(asked.posts(), (), asked.step).items()}
-    parts = count_kinds(store, asked, asked.span)
-    before = count_kinds(store, asked, asked.before) if asked.before else None
+    # Read once, for the parts of the brands asked for and for what each brand's share is of.
+    every = question.of(tuple(dict.fromkeys((*asked.brands, *own, *competitors))) if asked.brands else ())
+    by_brand = count_by_brand(store, every, asked.span)
+    by_brand_before = count_by_brand(store, every, asked.before) if asked.before else None
+    parts = count_kinds(store, asked, asked.span, by_brand)
+    before = count_kinds(store, asked, asked.before, by_brand_before) if asked.before else None
     return Overview(
         asked,
         compared(add(steps.values()), add(before["source"].values()) if before else None),
         timeline(asked, steps, extents),
         rows(asked, "stage", parts["stage"], before["stage"] if before else None),
-        voices(store, question, own, competitors),
+        voices(question, own, competitors, by_brand, by_brand_before),
         read_of(extents),
         read_of(extents_of(store, asked, asked.before, now)) if asked.before else None,
         alerts(store, asked),
-        changes_of(asked, parts, before, new_terms(store, asked) if words else None) if before else None,
+        changes_of(asked, parts, before, new_terms(store, asked)) if before else None,
         asked.posts(),
     )
 
@@ -88,23 +90,22 @@ def alerts(store: Store, question: Question, span: Span | None = None) -> tuple[
     return tuple(stories(store.alerts.find(Filter(span.since, span.until, question.brands), ALERTS)))
 
 
-def voices(store: Store, question: Question, own: Sequence[str], competitors: Sequence[str]) -> tuple[Voice, ...]:
-    """Compare how often brands are mentioned; empty where there is but one.
+def voices(
+    question: Question, own: Sequence[str], competitors: Sequence[str], now_by: ByBrand, before_by: ByBrand | None
+) -> tuple[Voice, ...]:
+    """Compare how often brands are mentioned, from counts of all of them; empty where there is but one.
 
     Sources and stages of the question narrow it. A post that names two brands counts for each of them.
     """
     brands = tuple(dict.fromkeys((*own, *competitors)))
     if len(brands) < 2:
         return ()
-    asked = question.of(brands)
-    now = {name: counts for (name,), counts in store.trends.counts(asked.posts(), ("brand",)).items()}
-    past = None
-    if asked.before:
-        past = {name: c for (name,), c in store.trends.counts(asked.posts(asked.before), ("brand",)).items()}
+    now = {brand: add(now_by.get(brand, {}).values()) for brand in brands}
+    past = {brand: add(before_by.get(brand, {}).values()) for brand in brands} if before_by is not None else None
     every, every_before = add(now.values()).mentions, add((past or {}).values()).mentions
     found = []
     for brand in brands:
-        mine, old = now.get(brand, Labels()), (past or {}).get(brand, Labels())
+        mine, old = now[brand], past[brand] if past else Labels()
         found.append(
             Voice(
                 brand,

@@ -18,6 +18,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "reply": REPLIES,
 }
 Counted = Mapping[str, Labels]  # by name
+ByBrand = Mapping[str, Mapping[tuple[str, str], Labels]]  # then by source and stage
 
 
 def known_kinds(question: Question) -> tuple[str, ...]:
@@ -33,15 +34,29 @@ def count(store: Store, question: Question, kind: str, span: Span) -> Counted:
     return {name: counts for (name,), counts in store.trends.counts(chosen, (kind,)).items()}
 
 
-def count_kinds(store: Store, question: Question, span: Span) -> Mapping[str, Counted]:
-    """Count the posts of a span by every kind of parts that can be told apart, with as few questions as can be."""
-    chosen = question.posts(span)
+def count_by_brand(store: Store, question: Question, span: Span) -> ByBrand:
+    """Count the posts of a span by brand, source and stage."""
+    found: dict[str, dict[tuple[str, str], Labels]] = {}
+    counts = store.trends.counts(question.posts(span), ("brand", "source", "stage"))
+    for (brand, source, stage), labels in counts.items():
+        found.setdefault(brand, {})[source, stage] = labels
+    return found
+
+
+def count_kinds(store: Store, question: Question, span: Span, by_brand: ByBrand | None = None) -> Mapping[str, Counted]:
+    """Count the posts of a span by every kind of parts that can be told apart, with as few questions as can be.
+
+    `by_brand` are the counts of at least the question's brands, where these were counted already.
+    """
     found: dict[str, dict[str, Labels]] = {kind: {} for kind in known_kinds(question)}
-    for (source, stage), counts in store.trends.counts(chosen, ("source", "stage")).items():
-        _put(found["source"], source, counts)
-        _put(found["stage"], stage, counts)
+    for brand, places in (count_by_brand(store, question, span) if by_brand is None else by_brand).items():
+        if question.brands and brand not in question.brands:
+            continue
+        for (source, stage), counts in places.items():
+            _put(found["source"], source, counts)
+            _put(found["stage"], stage, counts)
     if not question.stages:
-        for (kind, name), counts in store.facets.counts(chosen, ("pillar", "touchpoint")).items():
+        for (kind, name), counts in store.facets.counts(question.posts(span), ("pillar", "touchpoint")).items():
             _put(found[kind], name, counts)
     return found
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from db.filters import Filter
 from db.store import Store
@@ -58,14 +59,15 @@ def new_terms(store: Store, question: Question) -> NewTerms | None:
 
 def ranked(posts: Sequence[str], others: Sequence[str], hidden: frozenset[str] = frozenset()) -> Iterable[NewTerm]:
     """Return the terms that posts have more often than others, the clearest first; hidden words are left out."""
-    here = Counter(term for text in posts for term in _terms(text))
-    there = Counter(term for text in others for term in _terms(text))
-
+    if not others:
+        return
+    here, there = (Counter(chain.from_iterable(map(_terms, texts))) for texts in (posts, others))
     found = []
     for term, count in here.items():
+        if count < LEAST:
+            continue
         before = there[term]
-        rarer = count * len(others) <= before * len(posts)
-        if count < LEAST or rarer or not others or hidden & set(term.split()):
+        if count * len(others) <= before * len(posts) or hidden & set(term.split()):
             continue
         shares = (count / CLUSTERS, len(posts) / CLUSTERS, before / CLUSTERS, len(others) / CLUSTERS)
         surely = difference(*shares, z=CLEAR)[1]

@@ -120,7 +120,7 @@ def _tell(store: Store) -> None:
         [c.match.mention.source, c.match.mention.author, c.match.stage, output.shorten(c.match.mention.text, 110)]
         for c in cases
     ]
-    title = f"\n{len(cases)} of {counted(store.cases.count(everything), 'post')} to answer, the most urgent first"
+    title = f"\n{len(cases)} of {counted(store.cases.count(), 'post')} to answer, the most urgent first"
     output.print_table(title, ["source", "author", "stage", "post"], rows)
 
 

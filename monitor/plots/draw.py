@@ -37,6 +37,11 @@ class Drawing:
         )
         return Plot(self.title, head + "".join(self._parts) + "</svg>", tuple(data))
 
+    def include(self, other: "Drawing") -> None:
+        """Draw what another one holds."""
+        self._parts += other._parts
+        self._links += other._links
+
     @contextmanager
     def unheard(self) -> Iterator[None]:
         """Hide what is drawn inside from screen readers: axes, and what links say in words."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from db.desk import Labels
+from db.times import to_text
 from jobs.trends.compare import Column
 from jobs.trends.experience import Cell
 from jobs.trends.figures import Estimate, Step, net_of
@@ -144,7 +145,7 @@ def lines_chart(columns: Sequence[Column], title: str, address: Address | None =
         [
             {
                 "name": column.name,
-                "start": step.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "start": to_text(step.start),
                 **counts_row(step.counts),
                 "net_sentiment": round(step.net.value, 4) if step.net else None,
             }

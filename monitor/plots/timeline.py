@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from db.desk import Labels
 from db.filters import Filter
 from db.records import Alert
+from db.times import to_text
 from jobs.trends.figures import Gap, Step
 from monitor.plots.draw import KEY, Drawing, signed, ticks, when, whole
 from monitor.plots.style import NARROW, WIDE, Plot
@@ -162,29 +164,36 @@ def _feeling(plan: Drawing, frame: _Frame, steps: Sequence[Step]) -> None:
 
 def _columns(plan: Drawing, frame: _Frame, steps: Sequence[Step], address: Address | None) -> None:
     """Draw each step as one link: its place in the line above, its column below."""
-    dense = len(steps) > 60
     for step in steps:
-        x, x2 = frame.across(step.start), frame.across(step.end)
-        air = min((x2 - x) * 0.12, 3.0)
-        with plan.link(address(step.link) if address and step.counts.mentions else None, told(step)):
-            plan.rect(x, TOP, x2 - x, FELT + BETWEEN + COUNTED, "none")
-            below = 0.0
-            y = frame.counted(step.counts.mentions)  # so that what lies behind does not show through
-            plan.rect(x + air, y, max(x2 - x - 2 * air, 0.8), frame.counted(0) - y, "card")
-            for name, opacity in KINDS:
-                count = getattr(step.counts, name)
-                if count:
-                    y, y2 = frame.counted(below + count), frame.counted(below)
-                    fill = "neutral" if name == "not_rated" else name
-                    plan.rect(x + air, y, max(x2 - x - 2 * air, 0.8), y2 - y, fill, opacity)
-                    below += count
-            if step.net:
-                few = step.net.n < FEW
-                middle, y = _middle(frame, step), frame.felt(step.net.value)
-                if few:
-                    plan.dot(middle, y, 2.4, "card", "edge")
-                else:
-                    plan.dot(middle, y, 2.0 if dense else 3.6, "accent")
+        link = address(step.link) if address and step.counts.mentions else None
+        plan.include(_column(frame, step, link, len(steps) > 60))
+
+
+@lru_cache(maxsize=4_096)  # of a chart that was drawn before, only the last step has changed since
+def _column(frame: _Frame, step: Step, link: str | None, dense: bool) -> Drawing:
+    plan = Drawing(0, 0, "")
+    x, x2 = frame.across(step.start), frame.across(step.end)
+    air = min((x2 - x) * 0.12, 3.0)
+    with plan.link(link, told(step)):
+        plan.rect(x, TOP, x2 - x, FELT + BETWEEN + COUNTED, "none")
+        below = 0.0
+        y = frame.counted(step.counts.mentions)  # so that what lies behind does not show through
+        plan.rect(x + air, y, max(x2 - x - 2 * air, 0.8), frame.counted(0) - y, "card")
+        for name, opacity in KINDS:
+            count = getattr(step.counts, name)
+            if count:
+                y, y2 = frame.counted(below + count), frame.counted(below)
+                fill = "neutral" if name == "not_rated" else name
+                plan.rect(x + air, y, max(x2 - x - 2 * air, 0.8), y2 - y, fill, opacity)
+                below += count
+        if step.net:
+            few = step.net.n < FEW
+            middle, y = _middle(frame, step), frame.felt(step.net.value)
+            if few:
+                plan.dot(middle, y, 2.4, "card", "edge")
+            else:
+                plan.dot(middle, y, 2.0 if dense else 3.6, "accent")
+    return plan
 
 
 def _alert_spans(plan: Drawing, frame: _Frame, alerts: Sequence[Alert]) -> None:
@@ -242,8 +251,8 @@ def mentions(counts: Labels) -> str:
 
 def _row(step: Step) -> Mapping[str, object]:
     return {
-        "start": step.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "end": step.end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "start": to_text(step.start),
+        "end": to_text(step.end),
         **counts_row(step.counts),
         "net_sentiment": round(step.net.value, 4) if step.net else None,
         "net_low": round(step.net.low, 4) if step.net else None,

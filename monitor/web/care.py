@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from db.desk import User, visible
 from db.errors import InputError
-from db.times import to_text
+from db.times import floor, to_text
 from jobs.desk.care import FEW, GOOD, Care, Group, Share, Spread, care
 from jobs.desk.surveys import HIGHEST
 from jobs.wording import length
@@ -23,6 +23,7 @@ from monitor.web.site import SEEN, Site
 SPANS = {"7d": 7, "28d": 28, "90d": 90, "365d": 365}
 SPAN_NAMES = {"7d": "7 days", "28d": "28 days", "90d": "90 days", "365d": "a year"}
 USUAL = "28d"
+MINUTE = timedelta(minutes=1)
 MOST = 40  # brands or sources of an address
 LONGEST = 200  # characters of one
 FORMULAS = {
@@ -44,11 +45,13 @@ def mount(app: FastAPI, site: Site) -> None:
     def gather(request: Request, user: User) -> tuple[Care, dict[str, Any]]:
         asked = _asked(request)
         now = site.clock()
+        brands, sources = visible(user, asked["brand"]), asked["source"]
         since = now - timedelta(days=SPANS[asked["span"]])
         with site.store() as store:
             known = store.care.chosen_from()
-            found = care(
-                store, visible(user, asked["brand"]), asked["source"], since, now, now, site.config.desk.business
+            found = site.answers.of(
+                ("care", asked["span"], brands, sources, floor(now, MINUTE)),
+                lambda: care(store, brands, sources, since, now, now, site.config.desk.business),
             )
         choices = {
             "brands": [brand for brand in known["brands"] if user.sees(brand)],

@@ -13,7 +13,7 @@ from db.desk import Labels, User
 from db.errors import InputError
 from db.filters import POSTING
 from db.labels import GUIDE
-from db.posts import MANY, ORDERS, Mark, Wanted
+from db.posts import MANY, ORDERS, Mark, Page, Wanted
 from db.records import Match
 from db.store import Store
 from jobs.desk import urgency
@@ -92,8 +92,9 @@ def mount(app: FastAPI, site: Site) -> None:
             except InputError as error:
                 values = _nothing(request, str(error)) | choices | {"order": order}
                 return site.page(request, "posts.html", values, 400)
-            found, exact = count(store, asked)
-            page = store.posts.page(asked, order, SHOWN, after, found >= MANY)
+            (found, exact), page = site.answers.of(
+                ("posts", asked, order, after), lambda: _look(store, asked, order, after)
+            )
             values = {
                 "asked": asked,
                 "count": found,
@@ -129,6 +130,11 @@ def mount(app: FastAPI, site: Site) -> None:
         pairs = parse_qsl(given.get("question", ""))
         kept = [(name, value) for name, value in pairs if name in (*NAMES, "order", "after")]
         return site.go(request, address("/posts", kept) + f"#p{number}")
+
+
+def _look(store: Store, asked: Wanted, order: str, after: Mark | None) -> tuple[tuple[int, bool], Page]:
+    found, exact = count(store, asked)
+    return (found, exact), store.posts.page(asked, order, SHOWN, after, found >= MANY)
 
 
 def count(store: Store, asked: Wanted) -> tuple[int, bool]:

@@ -17,6 +17,7 @@ from fastapi.templating import Jinja2Templates
 from db.desk import User
 from db.store import Store
 from monitor.config import Config
+from monitor.web.answers import Answers
 from monitor.web.pool import Pool
 
 HERE = Path(__file__).parent
@@ -48,6 +49,11 @@ class Site:
     def pool(self) -> Pool:
         """The stores that are open."""
         return Pool(self.config.database)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What was worked out of the database as it is now."""
+        return Answers(self.pool.version)
 
     def store(self) -> AbstractContextManager[Store]:
         """Lend a store, in a `with`; nothing of it is read afterwards."""

@@ -28,19 +28,28 @@ def mount(app: FastAPI, site: Site, trials: Trials) -> None:
     """Add /status and /status.json."""
 
     def gather(user: User) -> dict[str, Any]:
-        now, seen = site.clock(), Filter(brands=visible(user, ()))
         with site.store() as store:
             return {
-                "status": take_status(site.config, store, now, user),
-                "brands": [trend_json(trend) for trend in store.trends.by(("brand",), seen)],
+                "status": take_status(site.config, store, site.clock(), user),
+                "brands": [
+                    trend_json(trend) for trend in store.trends.by(("brand",), Filter(brands=visible(user, ())))
+                ],
+                "channels": trials.channels(),
+            }
+
+    def posts(user: User) -> dict[str, Any]:
+        """Return what the page leaves to those of alerts and of the desk."""
+        seen = Filter(brands=visible(user, ()))
+        with site.store() as store:
+            recent = stories(store.alerts.find(replace(seen, since=site.clock() - RECENT), ALERTS_SHOWN))
+            return {
                 "alerts": [
                     alert_json(
                         alert, store.mentions.of_alert(alert.id, POSTS_SHOWN), store.mentions.count_of_alert(alert.id)
                     )
-                    for alert in stories(store.alerts.find(replace(seen, since=now - RECENT), ALERTS_SHOWN))
+                    for alert in recent
                 ],
                 "queue": [case_json(case) for case in store.cases.waiting(seen, QUEUE_SHOWN)],
-                "channels": trials.channels(),
             }
 
     # Plain functions: FastAPI runs them in a thread, which is what a SQLite connection wants.
@@ -50,4 +59,4 @@ def mount(app: FastAPI, site: Site, trials: Trials) -> None:
 
     @app.api_route("/status.json", methods=SEEN)
     def twin(user: Viewer) -> JSONResponse:
-        return JSONResponse(gather(user))
+        return JSONResponse(gather(user) | posts(user))

@@ -12,17 +12,14 @@ from jobs.desk.care import Care
 from jobs.desk.care import care as take_care
 from jobs.trends.asked import AGAINST, DAYS, LONGEST, STEPS, Question, parse
 from jobs.trends.compare import BY, Comparison
-from jobs.trends.compare import compare as put_beside
 from jobs.trends.experience import Experience
-from jobs.trends.experience import experience as take_experience
 from jobs.trends.journey import Journey
-from jobs.trends.journey import journey as take_journey
 from jobs.trends.overview import Overview
-from jobs.trends.overview import overview as take_overview
 from monitor.web.api import models
 from monitor.web.api.asking import Moment, Names, OneOf, Reader, Span, Stages
 from monitor.web.api.problems import documented
 from monitor.web.site import Site
+from monitor.web.trends import answers
 from monitor.web.trends.question import brands_for
 
 MOST_COUNTS = 10_000
@@ -100,28 +97,28 @@ def router(site: Site) -> APIRouter:
         """Answer as the first page does: net sentiment, volume, share of voice, journey, and what changed and why."""
         question, brands = asked.question(site, user), brands_for(site.config, user)
         with site.store() as store:
-            return take_overview(store, question, brands.own, brands.rivals, site.clock())
+            return answers.overview(site, store, question, brands)
 
     @routes.get("/journey", responses=documented(400))
     def journey(asked: Annotated[AskedTrends, Query()], user: Reader) -> Journey:
         """Say how people feel at each stage of the journey, and where it breaks."""
         question = asked.question(site, user)
         with site.store() as store:
-            return take_journey(store, question)
+            return answers.journey(site, store, question)
 
     @routes.get("/experience", responses=documented(400))
     def experience(asked: Annotated[AskedTrends, Query()], user: Reader) -> Experience:
         """Say how people feel about people, process and product, at touchpoints and on channels; and service load."""
         question = asked.question(site, user)
         with site.store() as store:
-            return take_experience(store, question)
+            return answers.experience(site, store, question)
 
     @routes.get("/compare", responses=documented(400))
     def compare(asked: Annotated[AskedComparison, Query()], user: Reader) -> Comparison:
         """Put brands, sources or two periods side by side."""
         question, brands = asked.question(site, user), brands_for(site.config, user)
         with site.store() as store:
-            return put_beside(store, question, asked.by, [*brands.own, *brands.rivals])
+            return answers.compare(site, store, question, asked.by, [*brands.own, *brands.rivals])
 
     @routes.get("/care", responses=documented())
     def care(asked: Annotated[AskedCare, Query()], user: Reader) -> Care:

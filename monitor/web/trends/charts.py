@@ -2,24 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from db.filters import Filter
 from db.records import Alert
-from db.store import Store
-from jobs.trends.asked import Question
-from jobs.trends.compare import Column, Comparison, compare
-from jobs.trends.experience import Experience, experience
+from jobs.trends.compare import Column, Comparison
+from jobs.trends.experience import Experience
 from jobs.trends.figures import Row
-from jobs.trends.journey import journey
-from jobs.trends.overview import Overview, overview
+from jobs.trends.journey import Journey
+from jobs.trends.overview import Overview
 from monitor.plots.bars import moves_chart, rows_chart
 from monitor.plots.journey import journey_chart
 from monitor.plots.share import lines_chart, matrix_chart, voices_chart
 from monitor.plots.style import Plot
 from monitor.plots.timeline import timeline
 from monitor.web.trends.address import posts_of
-from monitor.web.trends.question import Brands
 from monitor.web.trends.tables import Table, of_cells, of_columns, of_load, of_moves, of_rows, of_steps, of_voices
 
 To = Callable[[str], str]  # writes an address relative to a page
@@ -73,6 +69,11 @@ def of_stages(rows: Sequence[Row], mark: str = "", shown: bool = True) -> Chart:
     return Chart(of_rows("journey", STAGES, rows), draw, shown)
 
 
+def of_journey(found: Journey) -> Mapping[str, Chart]:
+    """Make the chart of the page of the journey."""
+    return {"journey": of_stages(found.rows, found.breaks.row.name if found.breaks.row else "")}
+
+
 def of_experience(found: Experience) -> Mapping[str, Chart]:
     """Make the charts of people, process and product."""
     load = found.load
@@ -106,18 +107,6 @@ def of_comparison(found: Comparison) -> Mapping[str, Chart]:
         return lines_chart(found.columns, SIDES, links(to)[0], narrow)
 
     return {"compare": Chart(of_columns("compare", SIDES, found.columns), draw)}
-
-
-def named(store: Store, name: str, question: Question, brands: Brands, by: str, now: datetime) -> Chart | None:
-    """Answer the question of one chart, None where there is no chart of this name."""
-    if name == "journey":
-        found = journey(store, question)
-        return of_stages(found.rows, found.breaks.row.name if found.breaks.row else "")
-    if name in ("timeline", "brands", "changes"):
-        return of_overview(overview(store, question, brands.own, brands.rivals, now, words=False))[name]
-    if name in ("pillars", "matrix", "service"):
-        return of_experience(experience(store, question))[name]
-    return of_comparison(compare(store, question, by))["compare"] if name == "compare" else None
 
 
 def links(to: To | None) -> tuple[Callable[[Filter], str] | None, Callable[[Alert], str] | None]:

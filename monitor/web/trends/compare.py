@@ -5,12 +5,12 @@ from fastapi.responses import HTMLResponse, Response
 
 from db.desk import User
 from jobs.trends.asked import Question
-from jobs.trends.compare import BY, compare
+from jobs.trends.compare import BY
 from monitor.web.auth import need
 from monitor.web.site import SEEN, Site
+from monitor.web.trends import answers
 from monitor.web.trends.address import word
 from monitor.web.trends.charts import of_comparison
-from monitor.web.trends.drawing import figures
 from monitor.web.trends.question import brands_for, controls, read
 
 NAMES = {"brand": "Brands", "source": "Sources", "period": "Periods"}
@@ -24,12 +24,14 @@ def mount(app: FastAPI, site: Site) -> None:
         by = word(request, "by", BY) or "brand"
         question = asked_of(request, site, user, by)
         with site.store() as store:
-            found = compare(store, question, by)
+            found, figures = answers.drawn(
+                site, request, question, by, lambda: answers.compare(site, store, question, by), of_comparison, by=by
+            )
             values = controls(request, site, user, question, store.trends.sources()) | {
                 "c": found,
                 "bys": [(f"/compare?{question.to_query(by=each)}", said, each == by) for each, said in NAMES.items()],
                 "extra": (("by", by),),
-                "figures": figures(request, of_comparison(found), question, by=by),
+                "figures": figures,
                 "any": store.posts.newest_id() > 0,
             }
         return site.page(request, "trends/compare.html", values)

@@ -21,8 +21,9 @@ from monitor.web.auth import need
 from monitor.web.errors import NOWHERE
 from monitor.web.forms import Refused
 from monitor.web.site import SEEN, Site
+from monitor.web.trends import answers
 from monitor.web.trends.address import word
-from monitor.web.trends.charts import Chart, named
+from monitor.web.trends.charts import Chart
 from monitor.web.trends.compare import asked_of
 from monitor.web.trends.question import brands_for
 
@@ -44,7 +45,7 @@ def mount(app: FastAPI, site: Site) -> None:
         by = word(request, "by", BY) or "brand"
         question = asked_of(request, site, user, by if name == "compare" else "source")
         with site.store() as store:
-            chart = named(store, name, question, brands_for(site.config, user), by, site.clock())
+            chart = answers.chart(site, store, name, question, brands_for(site.config, user), by)
         if chart is None:
             raise Refused(404, NOWHERE)
         called = f"sentimon-{name}-{question.since:%Y%m%d}-{question.until:%Y%m%d}.{kind}"

@@ -6,11 +6,11 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
 from db.desk import User
-from jobs.trends.experience import Cell, Experience, experience
+from jobs.trends.experience import Cell, Experience
 from monitor.web.auth import need
 from monitor.web.site import SEEN, Site
+from monitor.web.trends import answers
 from monitor.web.trends.charts import of_experience
-from monitor.web.trends.drawing import figures
 from monitor.web.trends.question import controls, read
 
 
@@ -29,11 +29,13 @@ def mount(app: FastAPI, site: Site) -> None:
     def page(request: Request, user: User = Depends(need("viewer"))) -> Response:  # noqa: B008
         question = read(request, site, user)
         with site.store() as store:
-            found = experience(store, question)
+            found, figures = answers.drawn(
+                site, request, question, None, lambda: answers.experience(site, store, question), of_experience
+            )
             values = controls(request, site, user, question, store.trends.sources()) | {
                 "e": found,
                 "lines": lines(found),
-                "figures": figures(request, of_experience(found), question),
+                "figures": figures,
                 "any": store.posts.newest_id() > 0,
             }
         return site.page(request, "trends/experience.html", values)

@@ -9,11 +9,11 @@ from db.desk import User
 from db.posts import MANY, Wanted
 from db.records import Match
 from db.store import Store
-from jobs.trends.journey import Journey, journey
+from jobs.trends.journey import Journey
 from monitor.web.auth import need
 from monitor.web.site import SEEN, Site
-from monitor.web.trends.charts import of_stages
-from monitor.web.trends.drawing import figures
+from monitor.web.trends import answers
+from monitor.web.trends.charts import of_journey
 from monitor.web.trends.question import controls, read
 
 QUOTED = 5  # posts of where it breaks, each saying something else
@@ -27,12 +27,13 @@ def mount(app: FastAPI, site: Site) -> None:
     def page(request: Request, user: User = Depends(need("viewer"))) -> Response:  # noqa: B008
         question = read(request, site, user)
         with site.store() as store:
-            found = journey(store, question)
-            worst = found.breaks.row.name if found.breaks.row else ""
+            found, figures = answers.drawn(
+                site, request, question, None, lambda: answers.journey(site, store, question), of_journey
+            )
             values = controls(request, site, user, question, store.trends.sources()) | {
                 "j": found,
                 "rows": found.rows,
-                "figures": figures(request, {"journey": of_stages(found.rows, worst)}, question),
+                "figures": figures,
                 "quoted": _behind(store, found),
                 "any": store.posts.newest_id() > 0,
             }

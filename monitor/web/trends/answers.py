@@ -1,0 +1,83 @@
+"""The answers to the questions of trends, from memory where nothing was stored since they were found."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from fastapi import Request
+
+from db.store import Store
+from db.times import floor
+from jobs.trends import compare as comparing
+from jobs.trends import experience as experiencing
+from jobs.trends import journey as journeys
+from jobs.trends import overview as overviews
+from jobs.trends.asked import HOUR, Question
+from monitor.web.site import Site
+from monitor.web.trends.charts import Chart, of_comparison, of_experience, of_journey, of_overview
+from monitor.web.trends.drawing import Figure, figures
+from monitor.web.trends.question import Brands
+
+Found = TypeVar("Found")
+
+
+def overview(site: Site, store: Store, question: Question, brands: Brands) -> overviews.Overview:
+    """Answer the first page, for somebody who may see these brands."""
+
+    def find() -> overviews.Overview:
+        return overviews.overview(store, question, brands.own, brands.rivals, site.clock())
+
+    return site.answers.of(("overview", question, brands, _hour(site)), find)
+
+
+def journey(site: Site, store: Store, question: Question) -> journeys.Journey:
+    """Tell of each stage, and where feeling breaks."""
+    return site.answers.of(("journey", question), lambda: journeys.journey(store, question))
+
+
+def experience(site: Site, store: Store, question: Question) -> experiencing.Experience:
+    """Tell of people, process and product, and of service."""
+    return site.answers.of(("experience", question), lambda: experiencing.experience(store, question))
+
+
+def compare(site: Site, store: Store, question: Question, by: str, brands: Sequence[str] = ()) -> comparing.Comparison:
+    """Put brands, sources or periods side by side."""
+    about = ("compare", question, by, tuple(brands))
+    return site.answers.of(about, lambda: comparing.compare(store, question, by, brands))
+
+
+def chart(site: Site, store: Store, name: str, question: Question, brands: Brands, by: str) -> Chart | None:
+    """Answer the question of one chart, None where there is no chart of this name."""
+    if name == "journey":
+        return of_journey(journey(site, store, question))[name]
+    if name in ("timeline", "brands", "changes"):
+        return of_overview(overview(site, store, question, brands))[name]
+    if name in ("pillars", "matrix", "service"):
+        return of_experience(experience(site, store, question))[name]
+    return of_comparison(compare(site, store, question, by))[name] if name == "compare" else None
+
+
+def drawn(
+    site: Site,
+    request: Request,
+    question: Question,
+    about: Hashable,
+    find: Callable[[], Found],
+    charts: Callable[[Found], Mapping[str, Chart]],
+    **more: str,
+) -> tuple[Found, Mapping[str, Figure]]:
+    """Return what `find` does and its charts, as a page has them; `about` is what it depends on beside the question.
+
+    `more` is what the page's addresses say beside the question.
+    """
+
+    def both() -> tuple[Found, Mapping[str, Figure]]:
+        found = find()
+        return found, figures(request, charts(found), question, **more)
+
+    return site.answers.of(("drawn", request.url.path, question, about, _hour(site), *more.items()), both)
+
+
+def _hour(site: Site) -> datetime:
+    """Return the hour that is going on: how far sources were read is told of hours that are over."""
+    return floor(site.clock(), HOUR)
