@@ -3,23 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlite_utils import Database
 
-from db.times import from_text, from_text_or_none, to_text
+from db.times import to_text
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A case and when it was first answered; `by` wrote what went out first, None where that is not known."""
+class Answered(NamedTuple):  # thousands are read for a page
+    """A case and when it was first answered, in seconds since 1970; `by` wrote what went out first, None where that is
+    not known. `in_time` is None where the case had no target."""
 
     case_id: int
     brand: str
     source: str
-    posted: datetime
-    opened: datetime
-    replied: datetime
-    due: datetime | None
+    posted: float
+    replied: float
+    in_time: bool | None
     by: str | None
 
 
@@ -51,24 +51,13 @@ class CareTimes:
         """Return the cases that were first answered in a span."""
         where, values = _within(brands, sources)
         rows = self._db.execute(
-            f"""SELECT c.id, c.brand, c.source, c.posted, c.created_at, c.replied_at, {_DUE},
+            f"""SELECT c.id, c.brand, c.source, {_SINCE_1970.format("c.posted")}, {_SINCE_1970.format("c.replied_at")},
+                c.replied_at <= {_DUE},
                 (SELECT author FROM replies WHERE case_id = c.id AND state IN ('sent', 'by hand') ORDER BY id LIMIT 1)
             FROM cases c WHERE c.replied_at >= ? AND c.replied_at < ? AND {where} ORDER BY c.replied_at, c.id""",
             [to_text(since), to_text(until), *values],
         )
-        return [
-            Answered(
-                number,
-                brand,
-                source,
-                from_text(posted),
-                from_text(opened),
-                from_text(replied),
-                from_text_or_none(due),
-                by,
-            )
-            for number, brand, source, posted, opened, replied, due, by in rows.fetchall()
-        ]
+        return list(map(Answered._make, rows.fetchall()))
 
     def outcomes(
         self, brands: Sequence[str], sources: Sequence[str], since: datetime, until: datetime, now: datetime
@@ -88,14 +77,21 @@ class CareTimes:
 
     def waits(
         self, brands: Sequence[str], sources: Sequence[str], since: datetime, until: datetime
-    ) -> list[tuple[int, int | None]]:
+    ) -> list[tuple[float, float | None]]:
         """Return of each case whose post was written in a span the seconds from the post to the case, and from there to
         the first time that somebody did something about it, None where nobody has."""
         where, values = _within(brands, sources)
-        sql = f"""SELECT {_seconds("posted", "created_at")}, {_seconds("created_at", "triaged_at")} FROM cases c
+        posted, opened, triaged = (_SINCE_1970.format(f"c.{time}") for time in ("posted", "created_at", "triaged_at"))
+        sql = f"""SELECT {opened} - {posted}, {triaged} - {opened} FROM cases c
             WHERE c.posted >= ? AND c.posted < ? AND {where}"""
-        rows: list[tuple[int, int | None]] = self._db.execute(sql, [to_text(since), to_text(until), *values]).fetchall()
+        rows: list[tuple[float, float | None]] = self._db.execute(
+            sql, [to_text(since), to_text(until), *values]
+        ).fetchall()
         return rows
+
+    def mark(self) -> int:
+        """Return a number that is another one as soon as anything changes that these questions are answered from."""
+        return int(self._db.execute("SELECT mark FROM care").fetchone()[0])
 
     def chosen_from(self) -> Mapping[str, list[str]]:
         """Name the brands and the sources that have a post."""
@@ -103,14 +99,11 @@ class CareTimes:
         return {"brands": sorted({brand for brand, _ in rows}), "sources": sorted({source for _, source in rows})}
 
 
+# SQLite reads a time with julianday in a third of the time that strftime('%s') takes, and Python takes as long as that.
+_SINCE_1970 = "round((julianday({}) - 2440587.5) * 86400)"
 # By when the first answer was due: of a case that was reopened since, what its reopening replaced.
 _DUE = """coalesce((SELECT json_extract(detail, '$.was_due') FROM events
     WHERE case_id = c.id AND what = 'reopened' AND at >= c.replied_at ORDER BY id LIMIT 1), c.due)"""
-
-
-def _seconds(since: str, until: str) -> str:
-    """Write how long it is from one column to another; julianday is read in a third of the time of strftime('%s')."""
-    return f"CAST(round((julianday(c.{until}) - julianday(c.{since})) * 86400) AS INTEGER)"
 
 
 def _within(brands: Sequence[str], sources: Sequence[str]) -> tuple[str, list[object]]:

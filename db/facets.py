@@ -1,12 +1,14 @@
 """Counts of hours, days and weeks by pillar, touchpoint and reply, as db/buckets.py has them by stage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlite_utils import Database
 
 from db.desk import Labels
 from db.filters import Filter
-from db.ranges import BUCKET, cells, ranges
+from db.memory import Memory, by_brand
+from db.ranges import BUCKET, cells, known_brands, open_end, ranges
 
 KINDS = ("pillar", "touchpoint", "reply")
 
@@ -47,18 +49,30 @@ def recount_facets(db: Database, span: str, below: str, spans: Sequence[tuple[st
 class Facets:
     """The table facets."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, memory: Memory | None = None) -> None:
         self._db = db
+        self._memory = memory or Memory(0)
 
     def counts(
         self, chosen: Filter, kinds: Sequence[str] = KINDS, by: Sequence[str] = (), step: str | None = None
-    ) -> dict[tuple[str, ...], Labels]:
+    ) -> Mapping[tuple[str, ...], Labels]:
         """Count the posts of a span by kind, name and the keys given ("brand", "source").
 
         The keys of the answer are (kind, name, *by), with the step's beginning before them where there is a `step`
         ("hour", "day", "week"). The span begins and ends with whole hours. Brands and sources narrow it; stages and
         other labels do not: these counts do not know them.
         """
+        return by_brand(
+            self._db,
+            self._memory,
+            ("facets", tuple(kinds), tuple(by), step),
+            replace(chosen, brands=chosen.brands or known_brands(self._db)),
+            lambda one: self._counts(one, kinds, by, step),
+        )
+
+    def _counts(
+        self, chosen: Filter, kinds: Sequence[str], by: Sequence[str], step: str | None
+    ) -> dict[tuple[str, ...], Labels]:
         if chosen.since is None or chosen.until is None:
             raise ValueError("counts are asked of a span")
         columns = [*([BUCKET[step]] if step else []), "kind", "name", *(f"f.{_KEYS[key]}" for key in by)]
@@ -69,7 +83,7 @@ class Facets:
             WHERE kind IN ({", ".join(f"'{kind}'" for kind in KINDS if kind in kinds)}) GROUP BY {places}"""
         found: dict[tuple[str, ...], Labels] = {}
         where = cells(self._db, chosen.brands, chosen.sources)
-        for part in ranges(chosen.since, chosen.until, step):
+        for part in ranges(chosen.since, open_end(self._db, "facets", chosen.until), step):
             for *key, negative, neutral, positive, not_rated in self._db.execute(sql, (where, *part)).fetchall():
                 counted = Labels(negative, neutral, positive, not_rated)
                 found[tuple(key)] = found.get(tuple(key), Labels()) + counted

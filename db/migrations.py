@@ -7,7 +7,7 @@ import math
 
 from sqlite_utils import Database, Migrations
 
-from db.schema_desk import CASES, DESK, WEEKS
+from db.schema_desk import CARE, CASES, DESK, TIDES, WEEKS
 
 migrations = Migrations("sentimon")
 
@@ -486,7 +486,7 @@ def m008_desk(db: Database) -> None:
 @migrations()
 def m009_cases(db: Database) -> None:
     """Cases are counted and searched without their posts; counts of weeks."""
-    _run(db, *CASES, *WEEKS)
+    _run(db, *CASES, *CARE, *WEEKS, *TIDES)
 
 
 def _run(db: Database, *statements: str) -> None:

@@ -31,6 +31,20 @@ def ranges(since: datetime, until: datetime, step: str | None) -> list[tuple[str
     return [(span, to_text(start), to_text(end)) for span, start, end in parts if start < end]
 
 
+def known_brands(db: Database) -> tuple[str, ...]:
+    """Name the brands that a post names."""
+    return tuple(sorted({brand for brand, _ in json.loads(cells(db, (), ()))}))
+
+
+def open_end(db: Database, table: str, until: datetime) -> datetime:
+    """Return the end of a time's week, where a table of counts has nothing from that time on, else the time.
+
+    Up to now is asked for most often: so today is one day, and this week one week, and not hour by hour.
+    """
+    later = db.execute(f"SELECT 1 FROM {table} WHERE span = '1h' AND start >= ? LIMIT 1", (to_text(until),)).fetchone()
+    return until if later else monday(until) + _WEEK
+
+
 def _parts(since: datetime, until: datetime, spans: Sequence[_Span]) -> list[tuple[str, datetime, datetime]]:
     (span, length, begin), *shorter = spans
     first, last = begin(since + length - timedelta(seconds=1)), begin(until)

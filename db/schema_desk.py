@@ -262,6 +262,55 @@ WEEKS = (
     *_with_weeks("facets", "kind, name", "'1h', '1d'"),
 )
 
+# Drawn at random each time: in a file that was put back from a copy no number stands for something else than before.
+_MARK = "random() & 0xffffffffff"
+
+
+def _turn(row: str) -> str:
+    """Give the week of a match another mark."""
+    monday = f"date({row}.created_at, '-6 days', 'weekday 1') || 'T00:00:00Z'"
+    return f"""INSERT INTO tides VALUES ({row}.brand, {monday}, {_MARK})
+        ON CONFLICT (brand, week) DO UPDATE SET mark = excluded.mark;"""
+
+
+# Whether anything has changed among the posts of a brand's week: what was found of them before is right until then.
+TIDES = (
+    """CREATE TABLE tides (
+        brand TEXT NOT NULL,
+        week TEXT NOT NULL,
+        mark INTEGER NOT NULL,
+        PRIMARY KEY (brand, week)
+    ) WITHOUT ROWID""",
+    f"""INSERT INTO tides SELECT brand, date(created_at, '-6 days', 'weekday 1') || 'T00:00:00Z' AS monday, {_MARK}
+        FROM matches GROUP BY brand, monday""",
+    f"CREATE TRIGGER tides_come AFTER INSERT ON matches BEGIN {_turn('NEW')} END",
+    f"CREATE TRIGGER tides_go AFTER DELETE ON matches BEGIN {_turn('OLD')} END",
+    f"""CREATE TRIGGER tides_turn AFTER UPDATE OF mention_id, brand, source, created_at, state, about, sentiment, stage,
+        pillar, touchpoint, reply ON matches BEGIN {_turn("OLD")} {_turn("NEW")} END""",
+    f"""CREATE TRIGGER tides_words AFTER UPDATE OF text, copy_of, repost_of, gone_at ON mentions BEGIN
+        INSERT INTO tides SELECT brand, date(created_at, '-6 days', 'weekday 1') || 'T00:00:00Z', {_MARK}
+        FROM matches WHERE mention_id = NEW.id ON CONFLICT (brand, week) DO UPDATE SET mark = excluded.mark; END""",
+)
+
+# Changes with all that the figures of care are made of: they are remembered while posts come in and claims are renewed.
+CARE = (
+    "CREATE TABLE care (mark INTEGER NOT NULL)",
+    f"INSERT INTO care VALUES ({_MARK})",
+    *(
+        f"CREATE TRIGGER care_{table}_{event.lower()} AFTER {event}{columns} ON {table} "
+        f"BEGIN UPDATE care SET mark = {_MARK}; END"
+        for table, of in (
+            (
+                "cases",
+                "state, created_at, due, triaged_at, replied_at, closed_at, dismissed_for, brand, source, posted",
+            ),
+            ("replies", "case_id, author, state, survey"),
+            ("surveys", "brand, source, kind, created_at, answered_at, score, comment"),
+        )
+        for event, columns in (("INSERT", ""), ("UPDATE", f" OF {of}"), ("DELETE", ""))
+    ),
+)
+
 # Cases know of their posts what they are counted and searched by, so that no post has to be read for it.
 CASES = (
     "ALTER TABLE cases ADD COLUMN source TEXT",

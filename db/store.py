@@ -17,6 +17,7 @@ from db.embeddings import Embeddings
 from db.facets import Facets
 from db.forgotten import Forgotten
 from db.keys import Keys
+from db.memory import Memories
 from db.mentions import Mentions
 from db.models import Models
 from db.pasts import Pasts
@@ -42,8 +43,10 @@ from db.voices import Voices
 class Store:
     """Open it where it is used: a connection belongs to one thread. One that is `lent` belongs to one at a time."""
 
-    def __init__(self, path: Path, lent: bool = False) -> None:
+    def __init__(self, path: Path, lent: bool = False, memories: Memories | None = None) -> None:
+        """Open a file; `memories` are shared by stores of the same one."""
         self.path = path
+        memories = memories or Memories()
         self._db = open_database(path, lent)
         self._schema = schema_version(self._db)
         self.mentions = Mentions(self._db)
@@ -55,8 +58,8 @@ class Store:
         self.buckets = Buckets(self._db)
         self.voices = Voices(self._db)
         self.pasts = Pasts(self._db)
-        self.trends = Trends(self._db)
-        self.facets = Facets(self._db)
+        self.trends = Trends(self._db, memories.counts, memories.texts)
+        self.facets = Facets(self._db, memories.counts)
         self.sources = Sources(self._db)
         self.backfills = Backfills(self._db)
         self.alerts = Alerts(self._db)

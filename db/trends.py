@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 from sqlite_utils import Database
 
 from db.desk import Labels
 from db.filters import Filter
-from db.ranges import BUCKET, cells, ranges
+from db.memory import Memory, by_brand
+from db.ranges import BUCKET, cells, known_brands, open_end, ranges
 from db.times import to_text
 
 TIME_KEYS = ("hour", "day", "week")
@@ -51,8 +52,9 @@ class Trend:
 class Trends:
     """Sums over the table buckets, or over the posts themselves."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, memory: Memory | None = None, texts: Memory | None = None) -> None:
         self._db = db
+        self._memory, self._texts = memory or Memory(0), texts or Memory(0)
 
     def by(self, keys: Sequence[str], chosen: Filter, copies: bool = True) -> list[Trend]:
         """Count per brand and the given keys (of KEYS; the finest time key counts), in order of time.
@@ -85,13 +87,24 @@ class Trends:
             for row in rows
         ]
 
-    def counts(self, chosen: Filter, by: Sequence[str] = (), step: str | None = None) -> dict[tuple[str, ...], Labels]:
+    def counts(
+        self, chosen: Filter, by: Sequence[str] = (), step: str | None = None
+    ) -> Mapping[tuple[str, ...], Labels]:
         """Count the posts of a span by the keys given ("brand", "source", "stage").
 
         The keys of the answer are those, in this order, with the step's beginning before them where there is a `step`
         ("hour", "day", "week"). The span begins and ends with whole hours. Brands, sources and stages narrow it. Whole
         weeks and days are read as such, hours at the edges only: months of a large store are answered in milliseconds.
         """
+        return by_brand(
+            self._db,
+            self._memory,
+            ("counts", tuple(by), step),
+            replace(chosen, brands=chosen.brands or known_brands(self._db)),
+            lambda one: self._counts(one, by, step),
+        )
+
+    def _counts(self, chosen: Filter, by: Sequence[str], step: str | None) -> dict[tuple[str, ...], Labels]:
         if chosen.since is None or chosen.until is None:
             raise ValueError("counts are asked of a span")
         columns = [*([BUCKET[step]] if step else []), *(f"b.{_COLUMNS[key]}" for key in by)]
@@ -104,7 +117,7 @@ class Trends:
             {stages} {groups}"""
         found: dict[tuple[str, ...], Labels] = {}
         where = cells(self._db, chosen.brands, chosen.sources)
-        for part in ranges(chosen.since, chosen.until, step):
+        for part in ranges(chosen.since, open_end(self._db, "buckets", chosen.until), step):
             for *key, negative, neutral, positive, not_rated in self._db.execute(
                 sql, (where, *part, *chosen.stages)
             ).fetchall():
@@ -114,18 +127,21 @@ class Trends:
 
     def brands(self) -> list[str]:
         """Name the brands that a post names."""
-        return sorted({brand for brand, _ in json.loads(cells(self._db, (), ()))})
+        return list(known_brands(self._db))
 
     def sources(self) -> list[str]:
         """Name the platforms that there is a post of."""
         return sorted({source for _, source in json.loads(cells(self._db, (), ()))})
 
-    def newest_texts(self, chosen: Filter, posts: int, letters: int) -> list[str]:
+    def newest_texts(self, chosen: Filter, posts: int, letters: int) -> Sequence[str]:
         """Return the beginnings of the texts of a span's newest posts, less those that pass on or copy another one.
 
         So many posts are looked at, at the most; of these the ones that are left out, and those of other stages, are
         fewer to be returned.
         """
+        return self._texts.of(self._db, (posts, letters), chosen, lambda: self._newest(chosen, posts, letters))
+
+    def _newest(self, chosen: Filter, posts: int, letters: int) -> list[str]:
         if chosen.since is None or chosen.until is None:
             raise ValueError("texts are asked of a span")
         known = json.loads(cells(self._db, chosen.brands, chosen.sources))

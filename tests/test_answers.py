@@ -1,18 +1,22 @@
 """What was worked out of the database is remembered until something is stored, and never a moment longer."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event, Thread
 
 import pytest
 
 from db.desk import User
+from db.errors import InputError
 from db.records import Verdict
 from db.store import Store
 from monitor.web.answers import MOST, Answers
 from monitor.web.pool import Pool
 from tests.case_rig import SITE, log_in, pages
+from tests.cli_rig import wait_until
 from tests.support import NOW, judge, keep, mention
 
 ANN, VERA = User(0, "ann", "approver"), User(0, "vera", "viewer", brands=("Acme",))
@@ -36,71 +40,139 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
     pool.close()
 
 
-def posts(pool: Pool) -> int:
-    with pool.lend() as store:
-        return store.mentions.counts()[0]
+def posts(store: Store) -> int:
+    return store.mentions.counts()[0]
 
 
 def test_a_question_is_asked_once_while_nothing_is_stored(pool: Pool) -> None:
-    answers, asked = Answers(pool.version), []
+    answers, asked = Answers(pool), []
     for _ in range(3):
-        assert answers.of("posts", lambda: asked.append(1) or posts(pool)) == 1
+        assert answers.of("posts", lambda store: asked.append(1) or posts(store)) == 1
     assert len(asked) == 1
-    assert answers.of("others", lambda: "something else") == "something else"
+    assert answers.of("others", lambda _: "something else") == "something else"
 
 
-def test_whatever_anybody_stores_ends_every_answer(pool: Pool, tmp_path: Path) -> None:
-    answers = Answers(pool.version)
-    assert answers.of("posts", lambda: posts(pool)) == 1
+@pytest.mark.parametrize("turns", [True, False])
+def test_whatever_anybody_stores_ends_every_answer(pool: Pool, tmp_path: Path, turns: bool) -> None:
+    answers = Answers(pool, turns=turns)
+    assert answers.of("posts", posts) == 1
     with Store(tmp_path / "posts.db") as store:  # another process, as far as SQLite knows
         keep(store, mention(2))
-    assert answers.of("posts", lambda: posts(pool)) == 2
+    assert answers.of("posts", posts) == 2
     with pool.lend() as store:  # a page
         keep(store, mention(3))
-    assert answers.of("posts", lambda: posts(pool)) == 3
+    assert answers.of("posts", posts) == 3
 
 
 def test_what_is_stored_while_an_answer_is_found_ends_it(pool: Pool, tmp_path: Path) -> None:
-    answers = Answers(pool.version)
+    answers = Answers(pool)
 
-    def find() -> int:
-        found = posts(pool)
-        with Store(tmp_path / "posts.db") as store:
-            keep(store, mention(2))
+    def find(store: Store) -> int:
+        found = posts(store)
+        with Store(tmp_path / "posts.db") as other:
+            keep(other, mention(2))
         return found
 
     assert answers.of("posts", find) == 1
-    assert answers.of("posts", lambda: posts(pool)) == 2
+    assert answers.of("posts", posts) == 2
 
 
-def test_who_comes_while_an_answer_is_found_waits_for_it() -> None:
-    answers, asked, together = Answers(lambda: 1), [], Barrier(8)
+@pytest.mark.parametrize("turns", [True, False])
+def test_who_comes_while_an_answer_is_found_waits_for_it(pool: Pool, turns: bool) -> None:
+    answers, asked, together = Answers(pool, turns=turns), [], Barrier(8)
 
     def ask(_: int) -> int:
         together.wait()
-        return answers.of("posts", lambda: asked.append(1) or len(asked))
+        return answers.of("posts", lambda _: asked.append(1) or len(asked))
 
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(ask, range(8))) == {1}
     assert len(asked) == 1
 
 
-def test_a_failure_is_not_remembered() -> None:
-    answers = Answers(lambda: 1)
+def test_an_answer_may_ask_for_another(pool: Pool) -> None:
+    answers = Answers(pool)
+    assert answers.of("twice", lambda _: 2 * answers.of("posts", posts)) == 2
 
-    def fail() -> int:
+
+def test_a_failure_is_not_remembered(pool: Pool) -> None:
+    answers = Answers(pool)
+
+    def fail(_: Store) -> int:
         raise ValueError
 
     with pytest.raises(ValueError):
         answers.of("posts", fail)
-    assert answers.of("posts", lambda: 1) == 1
+    assert answers.of("posts", posts) == 1
 
 
-def test_only_the_answers_found_last_are_kept() -> None:
-    answers, asked = Answers(lambda: 1), list[int]()
+def test_only_the_answers_found_last_are_kept(pool: Pool) -> None:
+    answers, asked = Answers(pool), list[int]()
     for number in (*range(MOST + 1), MOST, 0):
-        answers.of(number, lambda number=number: asked.append(number))  # type: ignore[misc]
+        answers.of(number, lambda _, number=number: asked.append(number))  # type: ignore[misc]
     assert asked == [*range(MOST + 1), 0]
+
+
+@contextmanager
+def kept_fresh(answers: Answers) -> Iterator[None]:
+    over = Event()
+    thread = Thread(target=answers.keep_fresh, args=(over,))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_what_was_asked_lately_is_found_again_before_anybody_asks(pool: Pool, tmp_path: Path) -> None:
+    answers, found = Answers(pool), list[int]()
+
+    def find(store: Store) -> int:
+        found.append(posts(store))
+        return found[-1]
+
+    answers.of("posts", find)
+    with kept_fresh(answers), Store(tmp_path / "posts.db") as store:
+        for number in (2, 3):
+            keep(store, mention(number))
+            assert wait_until(10, lambda number=number: found[-1] == number)  # type: ignore[misc]
+        before = list(found)
+        assert answers.of("posts", find) == 3
+        assert found == before
+
+
+def test_what_nobody_asked_for_lately_is_left_alone(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, found = Answers(pool), list[str]()
+    answers.of("whole", lambda _: answers.of("part", lambda _: found.append("part")))
+    monkeypatch.setattr("monitor.web.answers.LATELY", 1.0)
+    with kept_fresh(answers), Store(tmp_path / "posts.db") as store:
+        keep(store, mention(2))
+        assert wait_until(10, lambda: len(found) == 2)
+        time.sleep(1.2)  # a part of what is found again is nobody's question
+        keep(store, mention(3))
+        time.sleep(0.5)
+    assert len(found) == 2
+
+
+def test_what_cannot_be_found_again_keeps_nothing_else_from_it(pool: Pool, tmp_path: Path) -> None:
+    answers, found = Answers(pool), list[int]()
+
+    def fail(store: Store) -> int:
+        if posts(store) > 1:
+            raise InputError("no more")
+        return 1
+
+    answers.of("fails", fail)
+    answers.of("posts", lambda store: found.append(posts(store)))
+    with kept_fresh(answers), Store(tmp_path / "posts.db") as store:
+        keep(store, mention(2))
+        assert wait_until(10, lambda: found[-1] == 2)
+    with pytest.raises(InputError):
+        answers.of("fails", fail)
 
 
 def test_a_correction_is_on_the_next_page_of_everybody(folder: Path) -> None:

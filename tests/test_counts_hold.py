@@ -41,6 +41,12 @@ BRANDS = (
     (brand(hide=parse("spam")), brand("Bolt")),
     (brand(query="acme OR note"), brand("Bolt", hide=parse("charged"))),
 )
+MIDNIGHT = NOW.replace(hour=0)
+ASKED = (  # all there is; the newest days; a week that is long over, of one brand
+    Filter(MIDNIGHT - 20 * DAY, NOW + timedelta(hours=1)),
+    Filter(MIDNIGHT - DAY, NOW + timedelta(hours=1), sources=("x",)),
+    Filter(MIDNIGHT - 12 * DAY, MIDNIGHT - 5 * DAY, brands=("Acme",)),
+)
 
 
 class Posts(RuleBasedStateMachine):
@@ -128,6 +134,17 @@ class Posts(RuleBasedStateMachine):
     def the_counts_are_those_of_the_rows(self) -> None:
         if hasattr(self, "store"):
             assert kept_counts(self.path) == recounted(self.path)
+
+    @invariant()
+    def what_is_remembered_is_what_is_there(self) -> None:
+        if hasattr(self, "store"):
+            with Store(self.path) as fresh:
+                for chosen in ASKED:
+                    assert self.store.trends.counts(chosen, ("stage",)) == fresh.trends.counts(chosen, ("stage",))
+                    assert self.store.trends.counts(chosen, (), "day") == fresh.trends.counts(chosen, (), "day")
+                    assert self.store.facets.counts(chosen) == fresh.facets.counts(chosen)
+                    remembered = self.store.trends.newest_texts(chosen, 9, 99)
+                    assert remembered == fresh.trends.newest_texts(chosen, 9, 99)
 
     @invariant()
     def the_totals_are_those_of_the_rows(self) -> None:

@@ -104,6 +104,7 @@ def test_a_file_of_an_earlier_version_keeps_its_posts(tmp_path: Path) -> None:
         assert store.cases.count() == 0
 
 
+CARE = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND (name LIKE 'care_%' OR name LIKE 'tides_%')"
 OLD_ROWS = """
     INSERT INTO mentions (id, source, source_id, text, created_at, collected_at) VALUES
         (1, 'x', 'a', 'awful acme', '2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z'),
@@ -175,7 +176,9 @@ def test_a_file_of_the_first_desk_gets_weeks_and_cases_that_know_their_posts(tmp
         facets = set(store._db.execute("SELECT * FROM facets").fetchall())
     with closing(sqlite3.connect(path)) as connection:  # as the step before left it
         connection.executescript(
-            """DELETE FROM buckets WHERE span = '1w'; DELETE FROM facets WHERE span = '1w';
+            "".join(f"DROP TRIGGER {name};" for (name,) in connection.execute(CARE).fetchall())
+            + """DROP TABLE care; DROP TABLE tides;
+            DELETE FROM buckets WHERE span = '1w'; DELETE FROM facets WHERE span = '1w';
             DROP TRIGGER cases_come; DROP INDEX cases_by_post; DROP INDEX cases_by_mention; DROP INDEX events_reopened;
             DROP INDEX embeddings_by_model; CREATE INDEX cases_by_time ON cases (created_at);
             ALTER TABLE cases DROP COLUMN source; ALTER TABLE cases DROP COLUMN posted;

@@ -2,10 +2,11 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate, takewhile
+from typing import NamedTuple, TypeVar
 
 from db.care import Answered, Outcome
 from db.desk import Survey
@@ -18,6 +19,8 @@ FEW = 20  # below it, a median says little
 SLOWEST = 5
 COMMENTS = 5
 GOOD = {"csat": 4, "ces": 5}  # from which score on an answer counts as satisfied, or as easy
+
+Case = TypeVar("Case")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,17 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Waited:
+    """Somebody who waited long for an answer."""
+
+    case_id: int
+    brand: str
+    source: str
+    posted: datetime
+    replied: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Felt:
     """What people of one source said: `good` are those satisfied, or those who found it easy."""
 
@@ -96,7 +110,7 @@ class Care:
     by_source: Sequence[Group]
     by_brand: Sequence[Group]
     by_person: Sequence[Group]
-    slowest: Sequence[Answered]
+    slowest: Sequence[Waited]
     felt: Sequence[Felt]
     comments: Sequence[tuple[Survey, int]]
 
@@ -111,72 +125,83 @@ def care(
     hours: Hours,
 ) -> Care:
     """Work out the figures of a span. `brands` are those that may be seen, none for all; so with sources."""
-    # In order of how long they waited: what is sorted already is sorted anew in no time, group by group.
-    answered = sorted(store.care.answered(brands, sources, since, until), key=lambda case: case.replied - case.posted)
+    answered = _timed(store.care.answered(brands, sources, since, until), hours, until)
     outcomes = store.care.outcomes(brands, sources, since, until, now)
     waits = store.care.waits(brands, sources, since, until)
-    clock = _Business(hours, min((case.posted for case in answered), default=until), until)
-    business = {case.case_id: clock.between(case.posted, case.replied) for case in answered}
 
-    def group(name: str, replies: Sequence[Answered], became: Sequence[Outcome]) -> Group:
-        timed = [case.replied <= case.due for case in replies if case.due is not None]
+    def group(name: str, replies: Sequence[_Timed], became: Sequence[Outcome]) -> Group:
+        timed = [reply.case.in_time for reply in replies if reply.case.in_time is not None]
         return Group(
             name,
-            spread(case.replied - case.posted for case in replies),
-            spread(business[case.case_id] for case in replies),
+            spread(reply.wait for reply in replies),
+            spread(reply.business for reply in replies),
             Share(sum(timed), len(timed)),
             _outcomes(became),
         )
 
-    both: list[Answered | Outcome] = [*answered, *outcomes]
+    def each(replies: Mapping[str, Sequence[_Timed]], became: Mapping[str, Sequence[Outcome]]) -> list[Group]:
+        return [group(name, replies.get(name, ()), became.get(name, ())) for name in sorted({*replies, *became})]
+
     return Care(
         since,
         until,
         group("", answered, outcomes),
-        spread(timedelta(seconds=triage) for _, triage in waits if triage is not None),
+        spread(triage for _, triage in waits if triage is not None),
         sum(outcome.untouched for outcome in outcomes),
-        spread(timedelta(seconds=max(lag, 0)) for lag, _ in waits),
+        spread(max(lag, 0.0) for lag, _ in waits),
+        each(_by(answered, lambda reply: reply.case.source), _by(outcomes, lambda outcome: outcome.source)),
+        each(_by(answered, lambda reply: reply.case.brand), _by(outcomes, lambda outcome: outcome.brand)),
+        each(_by(answered, lambda reply: reply.case.by), {}),
         [
-            group(name, [c for c in answered if c.source == name], [o for o in outcomes if o.source == name])
-            for name in sorted({case.source for case in both})
+            Waited(case.case_id, case.brand, case.source, _at(case.posted), _at(case.replied))
+            for case, *_ in sorted(answered, key=lambda reply: -reply.wait)[:SLOWEST]
         ],
-        [
-            group(name, [c for c in answered if c.brand == name], [o for o in outcomes if o.brand == name])
-            for name in sorted({case.brand for case in both})
-        ],
-        [
-            group(name, [case for case in answered if case.by == name], [])
-            for name in sorted({case.by for case in answered if case.by})
-        ],
-        answered[: -SLOWEST - 1 : -1],
         [felt(tally) for tally in store.surveys.tallies(brands, sources, since, until)],
         store.surveys.comments(brands, sources, since, until, COMMENTS),
     )
 
 
-class _Business:
-    """Business time between moments, as `jobs.desk.hours.working` has it, for thousands of them."""
-
-    def __init__(self, hours: Hours, since: datetime, until: datetime) -> None:
-        self._spans = list(takewhile(lambda span: span[0] < until, hours.spans(since)))
-        self._opens = [opens for opens, _ in self._spans]
-        self._before = list(accumulate((closes - opens for opens, closes in self._spans), initial=timedelta(0)))
-
-    def between(self, since: datetime, until: datetime) -> timedelta:
-        """Return how much of it lies between two moments, none where the second is not later."""
-        return max(self._until(until) - self._until(since), timedelta(0))
-
-    def _until(self, time: datetime) -> timedelta:
-        place = bisect_right(self._opens, time) - 1
-        if place < 0:
-            return timedelta(0)
-        opens, closes = self._spans[place]
-        return self._before[place] + min(time, closes) - opens
+def _by(found: Iterable[Case], name: Callable[[Case], str | None]) -> dict[str, list[Case]]:
+    """Put together what has one name; what has none is left out."""
+    groups: dict[str, list[Case]] = {}
+    for one in found:
+        if named := name(one):
+            groups.setdefault(named, []).append(one)
+    return groups
 
 
-def spread(found: Iterable[timedelta]) -> Spread:
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+class _Timed(NamedTuple):
+    """A case that was answered; seconds from the post to the reply, in all and of business time."""
+
+    case: Answered
+    wait: float
+    business: float
+
+
+def _timed(cases: Sequence[Answered], hours: Hours, until: datetime) -> list[_Timed]:
+    """Time thousands of cases: as `jobs.desk.hours.working` does, with the spans of business time worked out once."""
+    first = _at(min((case.posted for case in cases), default=until.timestamp()))
+    spans = list(takewhile(lambda span: span[0] < until, hours.spans(first)))
+    opens = [begins.timestamp() for begins, _ in spans]
+    lengths = [(ends - begins).total_seconds() for begins, ends in spans]
+    before = list(accumulate(lengths, initial=0.0))
+
+    def up_to(time: float) -> float:
+        place = bisect_right(opens, time) - 1
+        return before[place] + min(time - opens[place], lengths[place]) if place >= 0 else 0.0
+
+    return [
+        _Timed(case, case.replied - case.posted, max(up_to(case.replied) - up_to(case.posted), 0.0)) for case in cases
+    ]
+
+
+def spread(seconds: Iterable[float]) -> Spread:
     """Return median and 90th percentile, between two values in proportion."""
-    ordered = sorted(found)
+    ordered = sorted(seconds)
     if not ordered:
         return Spread(0)
     return Spread(len(ordered), _quantile(ordered, 0.5), _quantile(ordered, 0.9))
@@ -190,11 +215,11 @@ def felt(tally: Tally) -> Felt:
     return Felt(tally, mean, Share(good, n))
 
 
-def _quantile(ordered: Sequence[timedelta], share: float) -> timedelta:
+def _quantile(ordered: Sequence[float], share: float) -> timedelta:
     place = share * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    return timedelta(seconds=ordered[below] + (ordered[above] - ordered[below]) * (place - below))
 
 
 def _outcomes(found: Sequence[Outcome]) -> Outcomes:

@@ -23,7 +23,7 @@ from monitor.web.site import SEEN, Site
 SPANS = {"7d": 7, "28d": 28, "90d": 90, "365d": 365}
 SPAN_NAMES = {"7d": "7 days", "28d": "28 days", "90d": "90 days", "365d": "a year"}
 USUAL = "28d"
-MINUTE = timedelta(minutes=1)
+AS_OF = timedelta(minutes=5)  # what only time changes, as whether a case is overdue, is looked at so often
 MOST = 40  # brands or sources of an address
 LONGEST = 200  # characters of one
 FORMULAS = {
@@ -49,10 +49,10 @@ def mount(app: FastAPI, site: Site) -> None:
         since = now - timedelta(days=SPANS[asked["span"]])
         with site.store() as store:
             known = store.care.chosen_from()
-            found = site.answers.of(
-                ("care", asked["span"], brands, sources, floor(now, MINUTE)),
-                lambda: care(store, brands, sources, since, now, now, site.config.desk.business),
-            )
+        found = site.cared.of(
+            ("care", asked["span"], brands, sources, floor(now, AS_OF)),
+            lambda store: care(store, brands, sources, since, now, now, site.config.desk.business),
+        )
         choices = {
             "brands": [brand for brand in known["brands"] if user.sees(brand)],
             "sources": known["sources"],

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
+from db.memory import Memories
 from db.store import Store
 
 MOST = 8  # that wait to be used again; where more are needed at once, they are closed afterwards
@@ -19,6 +20,7 @@ class Pool:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._idle: list[tuple[Store, File]] = []
+        self._memories: tuple[File, Memories] = ((0, 0), Memories())
         self._lock = Lock()
         self._closed = False
         self._watch: tuple[Store, File] | None = None
@@ -30,7 +32,7 @@ class Pool:
         with self._lock:
             if self._watch is None or self._watch[1] != _file(self._path) or not self._watch[0].is_as_opened():
                 self._end_watch()
-                self._watch = _opened(self._path)  # which stores nothing itself
+                self._watch = self._opened()  # which stores nothing itself
                 self._watches += 1
             return self._watches, self._watch[0].version()
 
@@ -40,7 +42,7 @@ class Pool:
 
         Raises DatabaseError as `Store` does. One that something went wrong with is not lent again.
         """
-        store, file = self._take() or _opened(self._path)
+        store, file = self._take() or self._opened()
         sound = False
         try:
             yield store
@@ -75,6 +77,16 @@ class Pool:
                 self._idle.append((store, file))
         return kept
 
+    def _opened(self) -> tuple[Store, File]:
+        """Open a store, which remembers what the others of this file do."""
+        known, memories = self._memories
+        if known != _file(self._path):
+            memories = Memories()
+        store = Store(self._path, lent=True, memories=memories)
+        file = _file(self._path)  # it may have been made just now
+        self._memories = (file, memories)
+        return store, file
+
     def _end_watch(self) -> None:
         if self._watch:
             self._watch[0].close()
@@ -86,11 +98,6 @@ class Pool:
             self._idle = [(store, file) for store, file in self._idle if not gone(file)]
         for store in dropped:
             store.close()
-
-
-def _opened(path: Path) -> tuple[Store, File]:
-    store = Store(path, lent=True)
-    return store, _file(path)
 
 
 def _file(path: Path) -> File:

@@ -92,8 +92,8 @@ def mount(app: FastAPI, site: Site) -> None:
             except InputError as error:
                 values = _nothing(request, str(error)) | choices | {"order": order}
                 return site.page(request, "posts.html", values, 400)
-            (found, exact), page = site.answers.of(
-                ("posts", asked, order, after), lambda: _look(store, asked, order, after)
+            (found, exact), page = site.searches.of(
+                ("posts", asked, order, after), lambda lent: _look(lent, asked, order, after)
             )
             values = {
                 "asked": asked,

@@ -1,13 +1,16 @@
 """Serving the pages in a thread of the process that runs everything else."""
 
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from db.errors import SentimonError
 from monitor.config import Config
 
+TURN = 0.001  # seconds: a page that is quickly made waits so long, and not 5 ms, for each that is not, again and again
 LAST_WORD = 2.0  # seconds that requests in flight get at the end, after those that the jobs get
 
 
@@ -31,7 +34,8 @@ class Server:
         )
         self._server: Any = uvicorn.Server(settings)
         self._socket: Any = None
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._over = threading.Event()
 
     @property
     def url(self) -> str:
@@ -53,17 +57,22 @@ class Server:
             raise SentimonError(
                 f"cannot serve on {host}:{port}: {reason}; name another port in [web] or with --port"
             ) from error
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
-        self._thread.start()
+        sys.setswitchinterval(TURN)
+        site = self._app.state.site
+        freshen = [partial(answers.keep_fresh, self._over) for answers in (site.answers, site.cared)]
+        for work in (partial(self._server.run, sockets=[self._socket]), *freshen):
+            self._threads.append(threading.Thread(target=work, daemon=True))
+            self._threads[-1].start()
 
     def leave(self) -> None:
         """Take no more requests; does not wait, so that a signal handler can say it."""
         self._server.should_exit = True
+        self._over.set()
         self._app.state.live.end()  # pages that listen would go on for ever
 
     def stop(self) -> None:
         """End, giving requests in flight a moment."""
         self.leave()
-        if self._thread:
-            self._thread.join(LAST_WORD)
+        for thread in self._threads:
+            thread.join(LAST_WORD)
         self._app.state.site.pool.close()

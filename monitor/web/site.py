@@ -2,7 +2,7 @@
 
 import hashlib
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,7 +53,21 @@ class Site:
     @cached_property
     def answers(self) -> Answers:
         """What was worked out of the database as it is now."""
-        return Answers(self.pool.version)
+        return Answers(self.pool)
+
+    @cached_property
+    def cared(self) -> Answers:
+        """The figures of care, which most of what is stored does not change."""
+        return Answers(self.pool, self._care)
+
+    def _care(self) -> Hashable:
+        with self.store() as store:
+            return self.pool.version()[0], store.care.mark()  # of which file, and of what is in it
+
+    @cached_property
+    def searches(self) -> Answers:
+        """What was looked for in it. That takes the time of SQLite, which can do several things at once."""
+        return Answers(self.pool, turns=False)
 
     def store(self) -> AbstractContextManager[Store]:
         """Lend a store, in a `with`; nothing of it is read afterwards."""
@@ -87,8 +101,13 @@ def user_of(request: Request) -> User | None:
 
 
 def relative(request: Request, address: str) -> str:
-    """Write an address of ours ("/desk?brand=Acme") relative to the one that was asked for.
+    """Write an address of ours ("/desk?brand=Acme") relative to the one that was asked for."""
+    return seen_from(request.url.path, address)
+
+
+def seen_from(path: str, address: str) -> str:
+    """Write an address of ours relative to a path of ours.
 
     It begins with a dot: whatever the rest is, no browser takes it for another site or scheme.
     """
-    return ("../" * (request.url.path.count("/") - 1) or "./") + address.removeprefix("/")
+    return ("../" * (path.count("/") - 1) or "./") + address.removeprefix("/")

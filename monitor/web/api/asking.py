@@ -67,7 +67,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Whole = Annotated[int, Field(ge=0, le=LARGEST_ID), BeforeValidator(_whole)]
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),

@@ -87,7 +87,7 @@ class Change(Given):
     """What every change says."""
 
     version: Whole | None = Field(
-        None, ge=0, le=LARGEST_ID, description="The version that you saw: where it is another now, the answer is 409."
+        None, description="The version that you saw: where it is another now, the answer is 409."
     )
 
 
@@ -138,9 +138,7 @@ class Drafting(Given):
     """The text of a reply. It is kept as a draft; a person looks at it on the desk, and sends it."""
 
     text: Words = Field(min_length=1, max_length=TEXT_OF_REPLY)
-    version: Whole | None = Field(
-        None, ge=0, le=LARGEST_ID, description="Of the reply that is changed, where there is one."
-    )
+    version: Whole | None = Field(None, description="Of the reply that is changed, where there is one.")
 
 
 def router(site: Site) -> APIRouter:

@@ -81,7 +81,7 @@ class Labels(Given):
 class Said(Given):
     """A person's word on a post. It wins over the model's at once, in every count."""
 
-    post: Whole = Field(ge=1, le=LARGEST_ID, description="The `id` of the post.")
+    post: Whole = Field(description="The `id` of the post.")
     labels: Labels = Labels()
     about: bool = Field(True, description="False: it is not about the brand at all, and counts nowhere.")
 

@@ -96,29 +96,25 @@ def router(site: Site) -> APIRouter:
     def overview(asked: Annotated[AskedTrends, Query()], user: Reader) -> Overview:
         """Answer as the first page does: net sentiment, volume, share of voice, journey, and what changed and why."""
         question, brands = asked.question(site, user), brands_for(site.config, user)
-        with site.store() as store:
-            return answers.overview(site, store, question, brands)
+        return answers.overview(site, question, brands)
 
     @routes.get("/journey", responses=documented(400))
     def journey(asked: Annotated[AskedTrends, Query()], user: Reader) -> Journey:
         """Say how people feel at each stage of the journey, and where it breaks."""
         question = asked.question(site, user)
-        with site.store() as store:
-            return answers.journey(site, store, question)
+        return answers.journey(site, question)
 
     @routes.get("/experience", responses=documented(400))
     def experience(asked: Annotated[AskedTrends, Query()], user: Reader) -> Experience:
         """Say how people feel about people, process and product, at touchpoints and on channels; and service load."""
         question = asked.question(site, user)
-        with site.store() as store:
-            return answers.experience(site, store, question)
+        return answers.experience(site, question)
 
     @routes.get("/compare", responses=documented(400))
     def compare(asked: Annotated[AskedComparison, Query()], user: Reader) -> Comparison:
         """Put brands, sources or two periods side by side."""
         question, brands = asked.question(site, user), brands_for(site.config, user)
-        with site.store() as store:
-            return answers.compare(site, store, question, asked.by, [*brands.own, *brands.rivals])
+        return answers.compare(site, question, asked.by, [*brands.own, *brands.rivals])
 
     @routes.get("/care", responses=documented())
     def care(asked: Annotated[AskedCare, Query()], user: Reader) -> Care:

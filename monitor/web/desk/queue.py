@@ -49,7 +49,7 @@ def mount(app: FastAPI, site: Site) -> None:
 
 def gather(site: Site, store: Store, asked: Question, user: User, now: datetime) -> dict[str, Any]:
     """Return what the template of the list wants."""
-    having = _having(site, store, asked)
+    having = _having(site, asked)
     found = store.cases.queue(replace(asked.asked(user), having=having), now, SHOWN + 1, (asked.page - 1) * SHOWN)
     brands = [brand.name for brand in site.config.brands if user.sees(brand.name)]
     sources = sorted({*store.mentions.counts_by_source(), *asked.all("source")})
@@ -78,10 +78,10 @@ def gather(site: Site, store: Store, asked: Question, user: User, now: datetime)
     }
 
 
-def _having(site: Site, store: Store, asked: Question) -> Having:
+def _having(site: Site, asked: Question) -> Having:
     """Look once for the cases that have the words asked for: the list and every tab want them."""
     words = asked.first("q")
-    return site.answers.of(("having", words), lambda: store.cases.having(words)) if words else None
+    return site.searches.of(("having", words), lambda store: store.cases.having(words)) if words else None
 
 
 def _standing(

@@ -21,40 +21,40 @@ from monitor.web.trends.question import Brands
 Found = TypeVar("Found")
 
 
-def overview(site: Site, store: Store, question: Question, brands: Brands) -> overviews.Overview:
+def overview(site: Site, question: Question, brands: Brands) -> overviews.Overview:
     """Answer the first page, for somebody who may see these brands."""
 
-    def find() -> overviews.Overview:
+    def find(store: Store) -> overviews.Overview:
         return overviews.overview(store, question, brands.own, brands.rivals, site.clock())
 
     return site.answers.of(("overview", question, brands, _hour(site)), find)
 
 
-def journey(site: Site, store: Store, question: Question) -> journeys.Journey:
+def journey(site: Site, question: Question) -> journeys.Journey:
     """Tell of each stage, and where feeling breaks."""
-    return site.answers.of(("journey", question), lambda: journeys.journey(store, question))
+    return site.answers.of(("journey", question), lambda store: journeys.journey(store, question))
 
 
-def experience(site: Site, store: Store, question: Question) -> experiencing.Experience:
+def experience(site: Site, question: Question) -> experiencing.Experience:
     """Tell of people, process and product, and of service."""
-    return site.answers.of(("experience", question), lambda: experiencing.experience(store, question))
+    return site.answers.of(("experience", question), lambda store: experiencing.experience(store, question))
 
 
-def compare(site: Site, store: Store, question: Question, by: str, brands: Sequence[str] = ()) -> comparing.Comparison:
+def compare(site: Site, question: Question, by: str, brands: Sequence[str] = ()) -> comparing.Comparison:
     """Put brands, sources or periods side by side."""
     about = ("compare", question, by, tuple(brands))
-    return site.answers.of(about, lambda: comparing.compare(store, question, by, brands))
+    return site.answers.of(about, lambda store: comparing.compare(store, question, by, brands))
 
 
-def chart(site: Site, store: Store, name: str, question: Question, brands: Brands, by: str) -> Chart | None:
+def chart(site: Site, name: str, question: Question, brands: Brands, by: str) -> Chart | None:
     """Answer the question of one chart, None where there is no chart of this name."""
     if name == "journey":
-        return of_journey(journey(site, store, question))[name]
+        return of_journey(journey(site, question))[name]
     if name in ("timeline", "brands", "changes"):
-        return of_overview(overview(site, store, question, brands))[name]
+        return of_overview(overview(site, question, brands))[name]
     if name in ("pillars", "matrix", "service"):
-        return of_experience(experience(site, store, question))[name]
-    return of_comparison(compare(site, store, question, by))[name] if name == "compare" else None
+        return of_experience(experience(site, question))[name]
+    return of_comparison(compare(site, question, by))[name] if name == "compare" else None
 
 
 def drawn(
@@ -71,11 +71,13 @@ def drawn(
     `more` is what the page's addresses say beside the question.
     """
 
-    def both() -> tuple[Found, Mapping[str, Figure]]:
-        found = find()
-        return found, figures(request, charts(found), question, **more)
+    path = request.url.path
 
-    return site.answers.of(("drawn", request.url.path, question, about, _hour(site), *more.items()), both)
+    def both(_: Store) -> tuple[Found, Mapping[str, Figure]]:
+        found = find()
+        return found, figures(site, path, charts(found), question, **more)
+
+    return site.answers.of(("drawn", path, question, about, _hour(site), *more.items()), both)
 
 
 def _hour(site: Site) -> datetime:

@@ -25,7 +25,7 @@ def mount(app: FastAPI, site: Site) -> None:
         question = asked_of(request, site, user, by)
         with site.store() as store:
             found, figures = answers.drawn(
-                site, request, question, by, lambda: answers.compare(site, store, question, by), of_comparison, by=by
+                site, request, question, by, lambda: answers.compare(site, question, by), of_comparison, by=by
             )
             values = controls(request, site, user, question, store.trends.sources()) | {
                 "c": found,

@@ -44,8 +44,7 @@ def mount(app: FastAPI, site: Site) -> None:
             raise Refused(404, NOWHERE)
         by = word(request, "by", BY) or "brand"
         question = asked_of(request, site, user, by if name == "compare" else "source")
-        with site.store() as store:
-            chart = answers.chart(site, store, name, question, brands_for(site.config, user), by)
+        chart = answers.chart(site, name, question, brands_for(site.config, user), by)
         if chart is None:
             raise Refused(404, NOWHERE)
         called = f"sentimon-{name}-{question.since:%Y%m%d}-{question.until:%Y%m%d}.{kind}"

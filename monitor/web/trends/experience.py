@@ -30,7 +30,7 @@ def mount(app: FastAPI, site: Site) -> None:
         question = read(request, site, user)
         with site.store() as store:
             found, figures = answers.drawn(
-                site, request, question, None, lambda: answers.experience(site, store, question), of_experience
+                site, request, question, None, lambda: answers.experience(site, question), of_experience
             )
             values = controls(request, site, user, question, store.trends.sources()) | {
                 "e": found,

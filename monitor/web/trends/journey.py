@@ -28,7 +28,7 @@ def mount(app: FastAPI, site: Site) -> None:
         question = read(request, site, user)
         with site.store() as store:
             found, figures = answers.drawn(
-                site, request, question, None, lambda: answers.journey(site, store, question), of_journey
+                site, request, question, None, lambda: answers.journey(site, question), of_journey
             )
             values = controls(request, site, user, question, store.trends.sources()) | {
                 "j": found,

@@ -34,7 +34,7 @@ def mount(app: FastAPI, site: Site) -> None:
                 request,
                 question,
                 brands,
-                lambda: answers.overview(site, store, question, brands),
+                lambda: answers.overview(site, question, brands),
                 of_overview,
             )
             nets = [step.net.value if step.net else None for step in found.timeline]
