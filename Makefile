@@ -6,8 +6,11 @@ INSTALLED := $(VENV)/.installed
 DEVELOP := $(VENV)/.develop
 REAL := $(VENV)/.real
 
-# The tests of one file share what they set up, so a file is run by one process.
-AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile
+# The tests of one file share what they set up, so a file is run by one process. In the order of their names: files of
+# few tests, which take longest, would come last, when nothing is left for the other processes.
+AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# What is compiled is kept, whatever the shell says: the processes that tests start would compile it all again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey bench-spikes bench-nab bench-watch bench-web soak card clean

@@ -90,8 +90,10 @@ def chromium() -> Iterator[Browser]:
     """A browser for the tests of one file: while playwright runs, nothing else in the process can use asyncio."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium here: apt-get install chromium")
+    # There is no graphics card to feign.
+    flat = ["--disable-gpu", "--disable-software-rasterizer", "--disable-gpu-rasterization"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *flat])
         yield browser
         browser.close()
 

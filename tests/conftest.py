@@ -2,19 +2,19 @@
 
 import logging
 import os
-import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
 import db.store
 from db.database import open_database
 from tests.cli_rig import configure
+from tests.once import share
 from tests.support import Keywords
+
+# The processes of a run share the processors out; threads of torch that wait for each other would take them away.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # noqa: TID251
 
 
 def _loggers() -> Iterator[logging.Logger]:
@@ -38,34 +38,15 @@ def _levels_of_loggers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _schema_is_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A new database is a copy of one that the migrations made: they take 70 ms, and thousands of tests start with one.
-
-    What is copied is opened, checked and migrated like any file. A test of how a file is made asks for `from_nothing`.
-    """
-    folder = tmp_path_factory.mktemp("schema")
-    open_database(folder / "made.db").close()
-    connection = sqlite3.connect(folder / "made.db")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-
-    def opened(path: Path, lent: bool = False) -> Database:
-        if not path.exists():
-            with suppress(OSError):  # where no file can be made, the real function says so
-                copy = Path(shutil.copyfile(folder / "made.db", path.with_name(f".{path.name}.{os.urandom(4).hex()}")))
-                try:
-                    os.link(copy, path)  # fails where another was faster
-                finally:
-                    copy.unlink()
-        return open_database(path, lent)
-
+def _what_is_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new database is a copy, and more (see tests/once.py): a test of how a file is made asks for `from_nothing`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(db.store, "open_database", opened)
+        share(patch, tmp_path_factory.mktemp("once"))
         yield
 
 
 @pytest.fixture
-def from_nothing(_schema_is_made_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def from_nothing(_what_is_made_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new database is made by the migrations, as it is outside of tests."""
     monkeypatch.setattr(db.store, "open_database", open_database)
 

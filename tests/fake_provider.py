@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -17,6 +18,13 @@ from joserfc.jwk import KeySet, RSAKey
 from tests.loopback import LoopbackHandler, LoopbackServer
 
 CLIENT, SECRET = "sentimon-client", "a-secret-that-no-log-holds"
+
+
+def new_key() -> RSAKey:
+    return RSAKey.generate_key(2048, {"kid": secrets.token_hex(4), "use": "sig"})
+
+
+first_key = cache(new_key)  # to make one takes as long as the rest of a test
 
 
 @dataclass
@@ -32,7 +40,7 @@ class FakeProvider:
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.renew_key()
+        self.key = first_key()
         provider = self
 
         class Handler(LoopbackHandler):
@@ -60,7 +68,7 @@ class FakeProvider:
                 self.wfile.write(body)
 
         self._server = LoopbackServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def issuer(self) -> str:
@@ -71,7 +79,7 @@ class FakeProvider:
         self._server.server_close()
 
     def renew_key(self) -> None:
-        self.key = RSAKey.generate_key(2048, {"kid": secrets.token_hex(4), "use": "sig"})
+        self.key = new_key()
 
     def about(self) -> Mapping[str, Any]:
         return {

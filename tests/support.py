@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from jobs.score import score
 from models.brand import Brand
 from models.classifier import Classifier, Post
 from models.query import parse
+
+if TYPE_CHECKING:
+    from monitor.web.server import Server
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)  # a Wednesday
 MINUTE = timedelta(minutes=1)
@@ -134,6 +137,11 @@ def source(collector: Any, name: str = "x-main", fingerprint: str = "1", budget:
 
 def batch(*mentions: Mention, **more: Any) -> Batch:
     return Batch(mentions, **({"fetched": len(mentions)} | more))
+
+
+def let_go(server: "Server") -> None:
+    """End a server while the next test begins: it waits twice for a tenth of a second."""
+    threading.Thread(target=server.stop, daemon=True).start()
 
 
 def rows(path: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:

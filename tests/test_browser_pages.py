@@ -114,6 +114,8 @@ def visit(world: World, cookies: Any, survey: str, **look: Any) -> Iterator[tupl
     for path in PATHS:
         page.goto(f"{world.url}{path}")
         yield path, page
+    for one in (stranger, page):
+        one.context.close()
 
 
 def violations(page: Page, options: dict[str, Any]) -> list[str]:

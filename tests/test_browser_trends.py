@@ -30,8 +30,10 @@ def cookies(world: World) -> Any:
 
 
 @pytest.fixture
-def page(world: World, cookies: Any) -> Page:
-    return world.page(storage_state=cookies)
+def page(world: World, cookies: Any) -> Iterator[Page]:
+    made = world.page(storage_state=cookies)
+    yield made
+    made.context.close()
 
 
 def listed(page: Page) -> int:

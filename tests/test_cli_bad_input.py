@@ -50,13 +50,26 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a few scored posts, to copy."""
+    folder = tmp_path_factory.mktemp("scored")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("SENTIMON_CONFIG", raising=False)
+        patch.setattr("models.classifier.load", lambda *_, **__: Keywords())
+        configure(folder)
+        (folder / "good.jsonl").write_text(jsonl(post(1), post(2, "acme is awful")))
+        said(sentimon("import", "good.jsonl"))
+        said(sentimon("run", "--once"))
+    return folder
+
+
 @pytest.fixture
-def folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(bare: Path, scored: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """One with a few scored posts, which must all be there afterwards."""
     monkeypatch.setattr("models.classifier.load", lambda *_, **__: Keywords())
-    (bare / "good.jsonl").write_text(jsonl(post(1), post(2, "acme is awful")))
-    said(sentimon("import", "good.jsonl"))
-    said(sentimon("run", "--once"))
+    shutil.copytree(scored, bare, dirs_exist_ok=True)
     before = counts(bare / "posts.db")
     yield bare
     after = counts(bare / "posts.db")

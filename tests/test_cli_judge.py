@@ -18,6 +18,7 @@ from models.text import LONGEST
 from monitor.cli.lines import FIRST, MOST, PATIENCE, Line, read, windows
 from tests.cli_rig import (
     COMMAND,
+    QUICK,
     complaint,
     configure,
     environment,
@@ -160,10 +161,9 @@ def test_a_huge_post_is_not_kept_beyond_what_a_model_reads() -> None:
         assert len(line.post.text) == LONGEST
 
 
-@needs_model
 def test_answers_are_written_while_the_input_is_still_open(tmp_path: Path) -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment()}
-    with subprocess.Popen([*COMMAND, "score"], cwd=tmp_path, **pipes) as process:
+    with subprocess.Popen([*QUICK, "score"], cwd=tmp_path, **pipes) as process:
         if process.stdin is None or process.stdout is None:
             pytest.fail("no pipes")
         process.stdin.write(b"the phone is awful\n" * FIRST)

@@ -118,21 +118,10 @@ def check_page(html: str, where: str) -> BeautifulSoup:
     soup = BeautifulSoup(html, "html.parser")
     for tag in soup.find_all(True):
         assert isinstance(tag, Tag)
-        shown = f"{where}: {str(tag)[:300]}"
-        assert tag.name not in ("iframe", "object", "embed", "base", "math", "animate", "foreignobject", "style"), shown
-        assert tag.name != "meta" or str(tag.get("http-equiv", "")).lower() != "refresh", shown
-        if tag.name == "script":
-            inert = tag.get("type") == "application/json" and "<" not in (tag.string or "")
-            assert inert or (str(tag.get("src", "")).lstrip("./").startswith("static/") and not tag.string), shown
-        for name, value in tag.attrs.items():
-            given = " ".join(value) if isinstance(value, list) else str(value)
-            assert not name.lower().startswith("on"), shown
-            assert name != "srcdoc", shown
-            if name == "style":
-                assert tag.find_parent("svg") or tag.name == "svg", shown
-                assert "url(" not in given, shown
-            if name in ("href", "src", "action", "formaction", "xlink:href", "poster", "data"):
-                check_address(tag, given, shown)
+        try:
+            check_tag(tag)
+        except AssertionError as error:  # to write a tag out takes longer than to look at it
+            raise AssertionError(f"{where}: {str(tag)[:300]}") from error
     for text in soup.find_all(string=TURNS):
         assert isinstance(text, NavigableString)
         if isinstance(text, PreformattedString):
@@ -144,20 +133,37 @@ def check_page(html: str, where: str) -> BeautifulSoup:
     return soup
 
 
-def check_address(tag: Tag, address: str, shown: str) -> None:
+def check_tag(tag: Tag) -> None:
+    assert tag.name not in ("iframe", "object", "embed", "base", "math", "animate", "foreignobject", "style")
+    assert tag.name != "meta" or str(tag.get("http-equiv", "")).lower() != "refresh"
+    if tag.name == "script":
+        inert = tag.get("type") == "application/json" and "<" not in (tag.string or "")
+        assert inert or (str(tag.get("src", "")).lstrip("./").startswith("static/") and not tag.string)
+    for name, value in tag.attrs.items():
+        given = " ".join(value) if isinstance(value, list) else str(value)
+        assert not name.lower().startswith("on")
+        assert name != "srcdoc"
+        if name == "style":
+            assert tag.find_parent("svg") or tag.name == "svg"
+            assert "url(" not in given
+        if name in ("href", "src", "action", "formaction", "xlink:href", "poster", "data"):
+            check_address(tag, given)
+
+
+def check_address(tag: Tag, address: str) -> None:
     plain = re.sub(r"[\x00-\x20]", "", address).lower()
     if plain.startswith("data:"):
         if tag.name == "link":
-            assert plain == "data:,", shown
+            assert plain == "data:,"
             return
-        assert tag.name in ("img", "image"), shown
-        assert plain.startswith("data:image/"), shown
+        assert tag.name in ("img", "image")
+        assert plain.startswith("data:image/")
         return
-    assert re.match(r"(https?://|mailto:|[^:/?#]*([/?#]|$))", plain), shown
-    assert not plain.startswith("//"), shown
+    assert re.match(r"(https?://|mailto:|[^:/?#]*([/?#]|$))", plain)
+    assert not plain.startswith("//")
     if plain.startswith("http") and tag.name == "a" and not plain.startswith(OURS):
-        assert {"noopener", "noreferrer"} <= set(tag.get("rel") or ()), shown
-    assert tag.name != "form" or not plain.startswith("http"), shown
+        assert {"noopener", "noreferrer"} <= set(tag.get("rel") or ())
+    assert tag.name != "form" or not plain.startswith("http")
 
 
 def check_csv(text: str, where: str) -> list[list[str]]:

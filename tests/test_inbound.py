@@ -24,7 +24,7 @@ from monitor.web import inbound
 from monitor.web.server import Server
 from tests.cli_rig import NOW, ROOT, configure, jsonl, rows, said, sentimon, spawn
 from tests.inbound_rig import HEADER, POSTED, SOURCES, TOKEN, Answer, array, bring, kept, row
-from tests.support import HOUR
+from tests.support import HOUR, let_go
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def port(folder: Path) -> Iterator[int]:
     server = Server(config.load(folder / "sentimon.toml", plugins.load(), strict=False))
     server.start()
     yield int(server.url.rpartition(":")[2])
-    server.stop()
+    let_go(server)
 
 
 # --- what is taken ----------------------------------------------------------------------------------------------------

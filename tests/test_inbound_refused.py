@@ -13,6 +13,7 @@ from monitor.web import inbound
 from monitor.web.server import Server
 from tests.cli_rig import NOW, configure, corrupt, jsonl
 from tests.inbound_rig import HEADER, POSTED, SOURCES, TOKEN, array, begun, bring, kept, row
+from tests.support import let_go
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def port(folder: Path) -> Iterator[int]:
     server = Server(config.load(folder / "sentimon.toml", plugins.load(), strict=False))
     server.start()
     yield int(server.url.rpartition(":")[2])
-    server.stop()
+    let_go(server)
 
 
 @pytest.mark.parametrize(

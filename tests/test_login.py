@@ -12,7 +12,7 @@ from db.store import Store
 from monitor import config, plugins
 from monitor.web.server import Server
 from tests.cli_rig import NOW, configure
-from tests.support import DAY, HOUR, MINUTE, rows
+from tests.support import DAY, HOUR, MINUTE, let_go, rows
 from tests.web_visitor import PASSWORD, Visitor, quick, user
 
 __all__ = ["quick"]
@@ -56,7 +56,7 @@ def serve(folder: Path) -> Iterator[Serve]:
 
     yield start
     for server in servers:
-        server.stop()
+        let_go(server)
 
 
 @pytest.fixture

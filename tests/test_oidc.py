@@ -15,7 +15,7 @@ from monitor import config, plugins
 from monitor.web.server import Server
 from tests.cli_rig import NOW, complaint, configure, sentimon
 from tests.fake_provider import CLIENT, SECRET, FakeProvider
-from tests.support import HOUR, MINUTE
+from tests.support import HOUR, MINUTE, let_go
 from tests.web_visitor import Answer, Visitor, user
 
 FAILED = "The provider did not log you in"
@@ -71,7 +71,7 @@ def serve(folder: Path) -> Iterator[Serve]:
 
     yield start
     for server in servers:
-        server.stop()
+        let_go(server)
     provider.close()
 
 

@@ -200,10 +200,11 @@ def test_an_admin_cannot_be_kept_from_brands_that_they_could_give_themselves(tmp
 # --- at this machine --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def alone(folder: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of somebody who has no users."""
-    server = Server(config.load(configure(folder, "[web]\nport = 0"), plugins.load()), lambda: NOW)
+    path = configure(tmp_path_factory.mktemp("alone"), "[web]\nport = 0")
+    server = Server(config.load(path, plugins.load()), lambda: NOW)
     server.start()
     yield server.url
     server.stop()

@@ -23,7 +23,7 @@ from monitor import config, plugins
 from monitor.status import status_lines, take_status
 from monitor.web.server import Server
 from tests.cli_rig import NOW, configure, jsonl, post, said, sentimon
-from tests.support import DAY, HOUR, Keywords
+from tests.support import DAY, HOUR, Keywords, let_go
 
 EVIL = '<script>alert(1)</script> "><img src=x onerror=alert(1)> {{ 7 * 7 }} javascript:alert(1) awful acme'
 
@@ -84,7 +84,7 @@ def url(folder: Path, clock: list[datetime]) -> Iterator[str]:
     server = Server(config.load(folder / "sentimon.toml", plugins.load()), lambda: clock[0])
     server.start()
     yield server.url
-    server.stop()
+    let_go(server)
 
 
 def minute(time: str) -> str:

@@ -14,7 +14,7 @@ from db.store import Store
 from monitor import config, plugins
 from monitor.web.server import Server
 from tests.cli_rig import NOW, configure
-from tests.support import Hook, rows
+from tests.support import Hook, let_go, rows
 from tests.test_web import Page
 from tests.web_visitor import Visitor
 
@@ -59,7 +59,7 @@ def serve(folder: Path) -> Iterator[Serve]:
 
         yield start
         for server in servers:
-            server.stop()
+            let_go(server)
 
 
 @pytest.fixture

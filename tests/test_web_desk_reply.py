@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from db.desk import Snippet
-from tests.support import NOW
+from tests.support import NOW, let_go
 from tests.web_desk_rig import Desk, soup, start, text
 
 SOURCE = """[desk]
@@ -27,7 +27,7 @@ def team(folder: Path) -> Iterator[Desk]:
     """A team where another person approves replies, which can be sent to Mastodon and nowhere else."""
     made = start(folder, SOURCE)
     yield made
-    made.server.stop()
+    let_go(made.server)
 
 
 def test_a_reply_waits_for_another_person_and_is_sent_when_they_approve(team: Desk) -> None:

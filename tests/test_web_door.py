@@ -15,7 +15,7 @@ from monitor import accounts, config, plugins
 from monitor.web.app import build
 from monitor.web.server import Server
 from tests.cli_rig import NOW, complaint, configure, one_line, sentimon
-from tests.support import DAY, MINUTE, rows
+from tests.support import DAY, MINUTE, let_go, rows
 from tests.test_login import Place, serve
 from tests.web_visitor import FORM, Visitor, quick, user
 
@@ -35,7 +35,7 @@ def place(folder: Path) -> Iterator[Place]:
     server.start()
     made.url = server.url
     yield made
-    server.stop()
+    let_go(server)
 
 
 def routes(folder: Path) -> list[tuple[str, str]]:
@@ -115,7 +115,7 @@ def fresh(folder: Path) -> Iterator[Place]:
     server.start()
     made.url = server.url
     yield made
-    server.stop()
+    let_go(server)
 
 
 def test_before_there_are_users_whoever_is_at_the_machine_may_do_everything(fresh: Place) -> None:

@@ -13,7 +13,7 @@ from db.store import Store
 from monitor import config, plugins
 from monitor.web.server import Server
 from tests.cli_rig import NOW, configure
-from tests.support import HOUR, judge, keep, mention
+from tests.support import HOUR, judge, keep, let_go, mention
 from tests.web_rig import Rig
 
 TEXTS = (
@@ -62,7 +62,7 @@ def serve(folder: Path) -> Iterator[Rig]:
     server = Server(config.load(folder / "sentimon.toml", plugins.load()), lambda: NOW)
     server.start()
     yield Rig(folder, server.url, "")
-    server.stop()
+    let_go(server)
 
 
 @pytest.fixture

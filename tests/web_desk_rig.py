@@ -17,7 +17,7 @@ from db.tokens import hashed
 from monitor import config, plugins
 from monitor.web.server import Server
 from tests.cli_rig import configure
-from tests.support import DAY, NOW, judge, keep, mention
+from tests.support import DAY, NOW, judge, keep, let_go, mention
 from tests.web_visitor import Answer, Visitor
 
 OTHER = '[[brands]]\nname = "Zenith"\nquery = "zenith"'
@@ -139,4 +139,4 @@ def start(folder: Path, *more: str) -> Desk:
 def desk(folder: Path) -> Iterator[Desk]:
     made = start(folder)
     yield made
-    made.server.stop()
+    let_go(made.server)

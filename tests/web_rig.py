@@ -19,7 +19,7 @@ from jobs.wording import summary
 from monitor import config, links, plugins
 from monitor.web.server import Server
 from tests.cli_rig import NOW, configure
-from tests.support import DAY, HOUR, MINUTE, judge, keep, mention, rows
+from tests.support import DAY, HOUR, MINUTE, judge, keep, let_go, mention, rows
 
 SPIKE = Alert(
     id=0,
@@ -134,4 +134,4 @@ def rig(folder: Path) -> Iterator[Rig]:
     server = Server(config.load(folder / "sentimon.toml", plugins.load()), lambda: NOW)
     server.start()
     yield Rig(folder, server.url)
-    server.stop()
+    let_go(server)
