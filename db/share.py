@@ -14,11 +14,13 @@ SECRET = ("users", "sessions", "attempts", "tokens", "keys", "forgotten")
 # What the jobs remember for themselves: nobody's question, and half of the file.
 INTERNAL = (
     "disabled",  # holds what a channel's settings were, hashed
+    "care",
     "cursors",
     "embeddings",
     "pasts",
     "shingles",
     "quotas",
+    "tides",
     "totals",
     "unwatched",
     "views",
