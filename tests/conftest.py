@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -26,13 +26,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", action="store_true", help="write the pictures of docs/tour.md anew")
 
 
+@pytest.fixture(scope="session")
+def _levels_at_first() -> Mapping[logging.Logger, int]:
+    return {logger: logger.level for logger in _loggers()}
+
+
 @pytest.fixture(autouse=True)
-def _levels_of_loggers() -> Iterator[None]:
-    """Commands quieten client libraries for the whole process; the next test starts afresh."""
-    before = {logger: logger.level for logger in _loggers()}
+def _levels_of_loggers(_levels_at_first: Mapping[logging.Logger, int]) -> Iterator[None]:
+    """Commands quieten client libraries for the whole process; each test starts afresh, also after what its file set
+    up for all of its tests."""
+    _restore(_levels_at_first)
     yield
+    _restore(_levels_at_first)
+
+
+def _restore(levels: Mapping[logging.Logger, int]) -> None:
     for logger in list(_loggers()):
-        level = before.get(logger, logging.NOTSET)
+        level = levels.get(logger, logging.NOTSET)
         if logger.level != level:  # setting one clears what hundreds of others remember
             logger.setLevel(level)
 

@@ -147,7 +147,7 @@ def test_the_server_ends_though_pages_listen(desk: Desk) -> None:
         desk.server.stop()
         assert first.read() is not None
         assert second.read() is not None
-        thread = desk.server._thread
-        assert thread
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+        assert desk.server._threads
+        for thread in desk.server._threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
