@@ -1,7 +1,7 @@
 """What was worked out of the database is remembered until something is stored, and never a moment longer."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,14 +126,19 @@ def kept_fresh(answers: Answers) -> Iterator[None]:
         assert not thread.is_alive()
 
 
-def test_what_was_asked_lately_is_found_again_before_anybody_asks(pool: Pool, tmp_path: Path) -> None:
+def ask_twice(answers: Answers, question: str, find: Callable[[Store], object]) -> None:
+    for _ in range(2):
+        answers.of(question, find)
+
+
+def test_what_is_asked_again_and_again_is_found_anew_before_anybody_asks(pool: Pool, tmp_path: Path) -> None:
     answers, found = Answers(pool), list[int]()
 
     def find(store: Store) -> int:
         found.append(posts(store))
         return found[-1]
 
-    answers.of("posts", find)
+    ask_twice(answers, "posts", find)
     with kept_fresh(answers), Store(tmp_path / "posts.db") as store:
         for number in (2, 3):
             keep(store, mention(number))
@@ -146,8 +151,9 @@ def test_what_was_asked_lately_is_found_again_before_anybody_asks(pool: Pool, tm
 def test_what_nobody_asked_for_lately_is_left_alone(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers, found = Answers(pool), list[str]()
-    answers.of("whole", lambda _: answers.of("part", lambda _: found.append("part")))
+    answers, found, once = Answers(pool), list[str](), list[str]()
+    ask_twice(answers, "whole", lambda _: answers.of("part", lambda _: found.append("part")))
+    answers.of("once", lambda _: once.append("once"))
     monkeypatch.setattr("monitor.web.answers.LATELY", 1.0)
     with kept_fresh(answers), Store(tmp_path / "posts.db") as store:
         keep(store, mention(2))
@@ -156,6 +162,7 @@ def test_what_nobody_asked_for_lately_is_left_alone(
         keep(store, mention(3))
         time.sleep(0.5)
     assert len(found) == 2
+    assert once == ["once"]
 
 
 def test_what_cannot_be_found_again_keeps_nothing_else_from_it(pool: Pool, tmp_path: Path) -> None:
@@ -166,8 +173,8 @@ def test_what_cannot_be_found_again_keeps_nothing_else_from_it(pool: Pool, tmp_p
             raise InputError("no more")
         return 1
 
-    answers.of("fails", fail)
-    answers.of("posts", lambda store: found.append(posts(store)))
+    ask_twice(answers, "fails", fail)
+    ask_twice(answers, "posts", lambda store: found.append(posts(store)))
     with kept_fresh(answers), Store(tmp_path / "posts.db") as store:
         keep(store, mention(2))
         assert wait_until(10, lambda: found[-1] == 2)

@@ -1,6 +1,6 @@
 """What was worked out of the database, kept until something is stored: ten people who look at one page ask once.
 
-What was asked lately is worked out again as soon as something was stored, before anybody asks again.
+What is asked again and again is worked out anew as soon as something was stored, before anybody asks.
 """
 
 import logging
@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from math import inf
 from threading import Event, Lock, RLock, get_ident
 from typing import Any, TypeVar, cast
 
@@ -16,7 +17,7 @@ from db.store import Store
 from monitor.web.pool import Pool
 
 MOST = 100  # answers; those that were asked for first go first
-LATELY = 60.0  # seconds since a question was asked for the last time
+LATELY = 60.0  # seconds, within which a question was asked twice
 LOOKED = 0.1  # seconds from one look whether something was stored to the next
 GIVEN_WAY = 0.01  # seconds from one look whether somebody waits to the next
 
@@ -36,10 +37,11 @@ class _Answer:
 
 @dataclass(slots=True)
 class _Asked:
-    """How a question is answered, when it was asked last, and how many seconds the answer took."""
+    """How a question is answered, when it was asked last and the time before, and how long the answer took (s)."""
 
     find: Callable[[Store], Any]
-    at: float
+    at: float = -inf
+    before: float = -inf
     took: float = 0.0
 
 
@@ -61,7 +63,7 @@ class Answers:
         self._known: dict[Hashable, _Answer] = {}
         self._of: Hashable = None
         self._asked: dict[Hashable, _Asked] = {}
-        self._fresh: Hashable = None  # of which version all that was asked lately is known
+        self._fresh: Hashable = None  # of which version all that is asked again and again is known
         self._freshener: int | None = None  # the thread that finds things again
 
     def of(self, question: Hashable, find: Callable[[Store], Found]) -> Found:
@@ -71,10 +73,10 @@ class Answers:
         far as it matters. `find` may be called again later. What it raises is not remembered.
         """
         if get_ident() == self._freshener:  # part of another answer, for which nobody has asked just now
-            return cast("Found", self._find(question, _Asked(find, 0.0)))
+            return cast("Found", self._find(question, _Asked(find)))
         with self._lock:
-            asked = self._asked.pop(question, None) or _Asked(find, 0.0)
-            asked.find, asked.at = find, time.monotonic()
+            asked = self._asked.pop(question, None) or _Asked(find)
+            asked.find, asked.before, asked.at = find, asked.at, time.monotonic()
             self._asked[question] = asked
             _shorten(self._asked)
             self._waiting += 1
@@ -85,7 +87,7 @@ class Answers:
                 self._waiting -= 1
 
     def keep_fresh(self, over: Event) -> None:
-        """Find again what was asked lately whenever something was stored, until it is `over`.
+        """Find again what is asked again and again whenever something was stored, until it is `over`.
 
         What is quickly found comes first, and who waits for an answer before all.
         """
@@ -93,7 +95,7 @@ class Answers:
         while not over.wait(LOOKED):
             since = time.monotonic() - LATELY
             with self._lock:
-                lately = {question: asked for question, asked in self._asked.items() if asked.at > since}
+                lately = {question: asked for question, asked in self._asked.items() if asked.before > since}
             try:
                 version = self._version() if lately else self._fresh
                 if version != self._fresh:
