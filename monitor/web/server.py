@@ -59,7 +59,7 @@ class Server:
             ) from error
         sys.setswitchinterval(TURN)
         site = self._app.state.site
-        freshen = [partial(answers.keep_fresh, self._over) for answers in (site.answers, site.cared)]
+        freshen = [partial(answers.keep_fresh, self._over) for answers in (site.answers, site.cared, site.searches)]
         for work in (partial(self._server.run, sockets=[self._socket]), *freshen):
             self._threads.append(threading.Thread(target=work, daemon=True))
             self._threads[-1].start()
