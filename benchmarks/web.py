@@ -3,8 +3,8 @@
 A store of 100,000 posts over 90 days, and one of 1,000,000, are served by `sentimon serve` in a process of its own.
 Somebody who is logged in asks for pages at 20 a second, whether or not the last one has come: an answer is timed from
 when it was due, so that a server that falls behind cannot hide it. Meanwhile a post comes in and is rated every 7.8
-seconds, as a million in 90 days do, which ends what the server remembers of the database. Beside it, in the
-same run, Datasette answers the overview's main question from the same file.
+seconds, as a million in 90 days do, and one of so many opens a case as in the store: that ends what the server
+remembers of the database. Beside it, in the same run, Datasette answers the overview's main question from that file.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
-from benchmarks.web_store import BRANDS, MODEL, make
+from benchmarks.web_store import BRANDS, CASES, MODEL, make
 from db.desk import Session, User
 from db.labels import SENTIMENTS
 from db.records import Answer, Mention, Score
@@ -34,7 +34,6 @@ from monitor.cli.output import print_table
 
 RATE = 20  # requests a second
 ARRIVALS = 7.776  # seconds from one post that is stored to the next: a million in 90 days
-ASKING = 6  # posts for one that asks for an answer
 KEY = "a key that only this benchmark knows"
 QUESTION = """SELECT date(created_at) AS day, brand, sum(sentiment = 'positive') AS positive,
     sum(sentiment = 'negative') AS negative, count(*) AS mentions FROM matches GROUP BY day, brand"""
@@ -109,7 +108,7 @@ def _posts_coming(folder: Path) -> Iterator[None]:
                     (match,) = store.mentions.pending(1)
                     score = Score(MODEL, True, "en", {"sentiment": Answer(dice.choice(SENTIMENTS), {})})
                     store.scores.save([(match, score)], now)
-                    if not dice.randrange(ASKING):
+                    if not dice.randrange(CASES):
                         store.cases.open(match, None, "asks for an answer", 0.5, now, due=now + timedelta(hours=8))
 
     with ThreadPoolExecutor(1) as pool:

@@ -210,7 +210,14 @@ def list_tokens(as_json: bool, config_path: Path | None) -> None:
 @tokens.command("add")
 @with_name
 @click.option("--user", "owner", required=True, type=Words(), help="For whom it acts.")
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="What it may do.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(SCOPES),
+    help="What it may do; may be repeated.",
+)
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it is good.  [default: until it is revoked]")
 @with_config
 def add_token(name: str, owner: str, scopes: tuple[str, ...], days: int | None, config_path: Path | None) -> None:
