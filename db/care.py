@@ -1,6 +1,6 @@
 """How long people waited for an answer: what the figures of the team's work are counted from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -92,11 +92,6 @@ class CareTimes:
     def mark(self) -> int:
         """Return a number that is another one as soon as anything changes that these questions are answered from."""
         return int(self._db.execute("SELECT mark FROM care").fetchone()[0])
-
-    def chosen_from(self) -> Mapping[str, list[str]]:
-        """Name the brands and the sources that have a post."""
-        rows = self._db.execute("SELECT brand, source FROM totals WHERE brand != '' AND posts > 0").fetchall()
-        return {"brands": sorted({brand for brand, _ in rows}), "sources": sorted({source for _, source in rows})}
 
 
 # SQLite reads a time with julianday in a third of the time that strftime('%s') takes, and Python takes as long as that.

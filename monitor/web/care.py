@@ -48,14 +48,14 @@ def mount(app: FastAPI, site: Site) -> None:
         brands, sources = visible(user, asked["brand"]), asked["source"]
         since = now - timedelta(days=SPANS[asked["span"]])
         with site.store() as store:
-            known = store.care.chosen_from()
+            known_brands, known_sources = store.posts.named()
         found = site.cared.of(
             ("care", asked["span"], brands, sources, floor(now, AS_OF)),
             lambda store: care(store, brands, sources, since, now, now, site.config.desk.business),
         )
         choices = {
-            "brands": [brand for brand in known["brands"] if user.sees(brand)],
-            "sources": known["sources"],
+            "brands": [brand for brand in known_brands if user.sees(brand)],
+            "sources": known_sources,
             "spans": SPAN_NAMES,
         }
         return found, {"asked": asked, "choices": choices}

@@ -70,7 +70,6 @@ def drawn(
 
     `more` is what the page's addresses say beside the question.
     """
-
     path = request.url.path
 
     def both(_: Store) -> tuple[Found, Mapping[str, Figure]]:
