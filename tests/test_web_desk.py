@@ -1,6 +1,7 @@
 """The list of the desk: what is in it, for whom, filtered by the address; and what is done with several posts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -10,10 +11,12 @@ import pytest
 from db.desk import Session
 from db.errors import InputError
 from db.tokens import hashed
+from jobs.desk.hours import Hours
 from jobs.schedule import run_job
 from monitor import config, plugins
 from monitor.app import App
 from monitor.web.desk.times import until
+from monitor.web.desk.words import Waiting, waiting
 from tests.support import DAY, HOUR, MINUTE, NOW, judge, keep, mention
 from tests.web_desk_rig import Desk, desk, items, soup, start, text
 from tests.web_visitor import Answer, Visitor
@@ -62,6 +65,17 @@ def test_a_post_past_its_target_stands_out(desk: Desk) -> None:
     late = soup(desk.who("ann").get("/desk")).select_one(".due.late")
     assert late
     assert late.get_text() == "overdue 25 min"
+
+
+def test_what_is_due_tells_how_much_of_it_is_business_hours(desk: Desk) -> None:
+    (case,) = desk.open("acme is down?", level="urgent")
+    friday, hours = datetime(2026, 3, 6, 16, 40, tzinfo=UTC), Hours()
+    for due, told, kind in (
+        (friday + 15 * MINUTE, "due in 15 min", "soon"),
+        (friday + 16 * HOUR, "due in 16 h (20 min of business hours)", "soon"),
+        (friday + 3 * DAY, "due 2026-03-09 16:40 (8 h of business hours)", ""),
+    ):
+        assert waiting(replace(case, due=due), friday, hours) == Waiting(told, kind)
 
 
 def test_tabs_count_what_they_hold(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -69,7 +70,7 @@ def gather(site: Site, store: Store, asked: Question, user: User, now: datetime)
         "levels": LEVELS,
         "snoozes": SNOOZES,
         "states": words.STATES,
-        "waiting": words.waiting,
+        "waiting": partial(words.waiting, hours=site.config.desk.business),
         "plain": words.plain,
         "sure": words.sure,
         "short": words.short,

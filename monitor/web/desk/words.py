@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from db.desk import OPEN, Case, Event
+from jobs.desk.hours import Hours, working
 from jobs.wording import length
 
 SOON = timedelta(minutes=30)
@@ -57,8 +58,8 @@ class Waiting:
     kind: str = ""
 
 
-def waiting(case: Case, now: datetime) -> Waiting:
-    """Say how a case stands in time."""
+def waiting(case: Case, now: datetime, hours: Hours) -> Waiting:
+    """Say how a case stands in time, and where nobody is there for a part of what is left, how much of it is ours."""
     if case.state == "snoozed" and case.snoozed_until:
         return Waiting(f"back {ahead(case.snoozed_until, now)}")
     if case.state not in OPEN:
@@ -68,10 +69,11 @@ def waiting(case: Case, now: datetime) -> Waiting:
         return Waiting(f"waits {length(now - case.created_at)}")
     if case.due <= now:
         return Waiting(f"overdue {length(now - case.due)}", "late")
-    left = case.due - now
-    return Waiting(
-        f"due in {length(left)}" if left < timedelta(days=2) else f"due {stamp(case.due)}", "soon" * (left < SOON)
-    )
+    left, ours = case.due - now, working(now, case.due, hours)
+    said = f"due in {length(left)}" if left < timedelta(days=2) else f"due {stamp(case.due)}"
+    if ours < left:
+        said += f" ({length(ours)} of business hours)"
+    return Waiting(said, "soon" * (ours < SOON))
 
 
 def ahead(time: datetime, now: datetime) -> str:
