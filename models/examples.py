@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from typing import Any
 
 from db.errors import InputError
 from db.labels import LABELS
+
+SHARES = r"\d+(?: \d+)+"  # 12 80 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,9 @@ def read_examples(
     """Read JSON lines, a CSV file, or a TSV file: text, optionally brand (or target), and labels.
 
     A column is called as its head is (sentiment, stage, reply, …); `label` stands for `head`. Labels joined by commas
-    share the post. `rename` turns a file's labels into ours ("" drops the post). `columns` names the columns of a file
-    without a header.
+    share the post; numbers with blanks between them are a teacher's percentages, in the order of `db.labels.LABELS`.
+    `rename` turns a file's labels into ours ("" drops the post). `columns` names the columns of a file without a
+    header.
     """
     kind = path.suffix.lower()
     rows = _separated(path, "\t" if kind == ".tsv" else ",", columns) if kind in (".csv", ".tsv") else _json_lines(path)
@@ -57,12 +61,24 @@ def read_labels(path: Path, data: Path) -> list[Example]:
             if not source or not name:
                 raise InputError(f"{path}:{number}: source or source_id is missing")
             if source not in texts:
-                texts[source] = _texts(data / source)
+                texts[source] = read_texts(data / source)
             if name not in texts[source]:
                 raise InputError(f"{path}:{number}: {data / source} holds no post {name}")
             row = {**row, "text": texts[source][name], "source": "read"}
             found.append(_labelled(path, number, row, "sentiment", {}))
     return [example for example in found if example]
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Read the texts of a file of posts, named less its ending: JSON lines by id, or a text file by line number."""
+    try:
+        if (lines := path.with_suffix(".txt")).exists():
+            return {str(number): line.strip() for number, line in enumerate(lines.open(encoding="utf-8"), 1)}
+        return {str(row["id"]): row["text"] for _, row in _json_lines(path.with_suffix(".jsonl"))}
+    except OSError as error:
+        raise InputError(f"{path}: no such posts: {error.strerror}") from error
+    except (KeyError, TypeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not all of its lines are posts with id and text: {error}") from error
 
 
 @contextmanager
@@ -82,17 +98,6 @@ def _labelled(path: Path, number: int, row: Any, head: str, rename: Mapping[str,
         return _example(row, head, rename)
     except ValueError as error:
         raise InputError(f"{path}:{number}: not a labelled post: {error}") from error
-
-
-def _texts(path: Path) -> dict[str, str]:
-    try:
-        if (lines := path.with_suffix(".txt")).exists():
-            return {str(number): line.strip() for number, line in enumerate(lines.open(encoding="utf-8"), 1)}
-        return {str(row["id"]): row["text"] for _, row in _json_lines(path.with_suffix(".jsonl"))}
-    except OSError as error:
-        raise InputError(f"{path}: no such posts: {error.strerror}") from error
-    except (KeyError, TypeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not all of its lines are posts with id and text: {error}") from error
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
@@ -134,6 +139,9 @@ def _example(row: Any, head: str, rename: Mapping[str, str]) -> Example | None:
         given = row.get(name) or (row.get("label") if name == head else None)
         if not given:
             continue
+        if shares := re.fullmatch(SHARES, str(given)):
+            probabilities[name] = _shares(shares[0], known)
+            continue
         found = [rename.get(one, one) for one in str(given).split(",")]
         if "" in found:
             return None
@@ -147,3 +155,10 @@ def _example(row: Any, head: str, rename: Mapping[str, str]) -> Example | None:
             probabilities[name] = [found.count(label) / len(found) for label in known]
     source = row.get("source")
     return Example(text, brand, labels, probabilities, source if isinstance(source, str) else "")
+
+
+def _shares(given: str, known: Sequence[str]) -> list[float]:
+    found = [int(one) for one in given.split()]
+    if len(found) != len(known) or not sum(found):
+        raise ValueError(f"{given!r} are not the percentages of {', '.join(known)}")
+    return [one / sum(found) for one in found]

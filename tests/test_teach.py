@@ -1,0 +1,59 @@
+"""A larger model says what it thinks of posts, and a smaller one learns from it."""
+
+from pathlib import Path
+
+import pytest
+
+from db.errors import InputError
+from db.labels import LABELS
+from models.classifier import Post, load
+from models.examples import read_labels
+from models.teach import teach
+from tests.tiny_model import tiny_mention_model
+
+POSTS = ["the phone is great and the staff are friendly", "", "the train was late again and nobody said why", "a day"]
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_mention_model(tmp_path_factory.mktemp("teacher"))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "posts.txt").write_text("\n".join(POSTS) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_what_a_teacher_says_is_read_as_probabilities_of_the_same_posts(teacher: Path, data: Path) -> None:
+    teach(teacher, data, "posts", None, data / "taught.csv")
+
+    found = {example.text: example.probabilities["sentiment"] for example in read_labels(data / "taught.csv", data)}
+
+    assert set(found) == {POSTS[0], POSTS[2], POSTS[3]}  # nothing is said of nothing
+    said = load(str(teacher)).score([Post(POSTS[2])])[0].probabilities("sentiment")
+    assert list(found[POSTS[2]]) == pytest.approx([said[label] for label in LABELS["sentiment"]], abs=0.02)
+
+
+def test_teaching_goes_on_where_it_was_stopped(teacher: Path, data: Path) -> None:
+    output = data / "taught.csv"
+    teach(teacher, data, "posts", None, data / "whole.csv")
+    teach(teacher, data, "posts", 2, output)
+    begun = output.read_text(encoding="utf-8")
+
+    teach(teacher, data, "posts", None, output)
+
+    assert output.read_text(encoding="utf-8").startswith(begun)
+    assert sorted(output.read_text().splitlines()) == sorted((data / "whole.csv").read_text().splitlines())
+    assert begun.count("\n") < output.read_text(encoding="utf-8").count("\n")
+
+
+def test_a_file_without_posts_is_named(teacher: Path, data: Path) -> None:
+    with pytest.raises(InputError, match="nowhere: no such posts"):
+        teach(teacher, data, "nowhere", None, data / "taught.csv")
+
+
+def test_percentages_that_are_not_one_for_each_label_are_named(data: Path) -> None:
+    (data / "taught.csv").write_text("source,source_id,sentiment\nposts,1,50 50\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"taught\.csv:2: not a labelled post: '50 50' are not the percentages of neg"):
+        read_labels(data / "taught.csv", data)
