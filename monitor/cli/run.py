@@ -113,7 +113,9 @@ def wait_for_end(server: "Server") -> None:
         signal.signal(number, lambda *_: stop.set())
     click.echo(f"Serving on {server.url}, Ctrl-C ends")
     stop.wait()
+    click.echo("stopping: what is being answered gets a moment")
     server.stop()
+    click.echo("stopped")
 
 
 def start_server(app: App, port: int | None) -> "Server":
