@@ -108,10 +108,9 @@ def predict(model: Path, posts: Posts) -> list[Predicted]:
         logits = network(**inputs)
         return torch.cat([logits[question].softmax(-1) for question in GUIDE], -1)
 
-    with torch.inference_mode():
-        brands = [post.brand for _, post in posts]
-        encodings = encode(tokenizer, [normalise(post.text, post.brand) for _, post in posts], brands)
-        rows = read_in_batches(encodings, read, TOKENS_CPU, tokenizer.pad_token_id).tolist()
+    brands = [post.brand for _, post in posts]
+    encodings = encode(tokenizer, [normalise(post.text, post.brand) for _, post in posts], brands)
+    rows = read_in_batches(encodings, read, TOKENS_CPU, tokenizer.pad_token_id).tolist()
     return [
         Predicted(name, post.source, {one: post.labels[one] for one in GUIDE if one in post.labels}, _by_question(row))
         for (name, post), row in zip(posts, rows, strict=True)

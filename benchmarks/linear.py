@@ -32,9 +32,8 @@ class Embedder:
         """Return rows of shape (posts, size)."""
         texts = [normalise(post.text, post.brand) for post in posts]
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        with torch.inference_mode():
-            encodings = tokenise(self._tokenizer, new, truncation=True, max_length=LONGEST)
-            rows = read_in_batches(encodings, self._read, TOKENS_CPU, self._tokenizer.pad_token_id)
+        encodings = tokenise(self._tokenizer, new, truncation=True, max_length=LONGEST)
+        rows = read_in_batches(encodings, self._read, TOKENS_CPU, self._tokenizer.pad_token_id)
         self._known.update(zip(new, rows.numpy(), strict=True))
         return np.stack([self._known[text] for text in texts])
 

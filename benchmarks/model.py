@@ -3,8 +3,8 @@
 Side by side on the same posts, which are all different: sentimon on every question; the transformers pipeline as
 people write it, a post a call and everything by default, on a network of RoBERTa-base's size and on one of ours (both
 with random weights and our tokenizer: speed does not depend on what they have learnt); VADER; and our network alone,
-in fp32, in int8 and beside the matrix products that the machine can do. "1 thread" is of torch: tokenising, a few
-hundredths of the time, uses them all.
+in fp32, in int8 and beside the matrix products that the machine can do. What is read one after the other is computed
+with all threads of torch, what is read side by side with one each.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,9 @@ from benchmarks.posts import texts
 from benchmarks.table import Line, seconds, write
 from db.errors import SentimonError
 from db.labels import LABELS
+from models import precision
 from models.batches import pack, pad
-from models.classifier import BUNDLED, Post, load, quiet
+from models.classifier import BUNDLED, Classifier, Post, load, quiet
 from models.evaluate import vader
 from models.language import is_rated
 from models.network import MentionModel, encode
@@ -98,17 +101,17 @@ def measure(found: list[str], big: Any) -> tuple[list[Line], dict[str, Mapping[s
         rate = _one_at_a_time(few, config, tokenizer)
         lines.append(Line(pipelines[-1], rate, f"{POSTS_A_SECOND}, of {len(few)} only"))
 
-    classifier = load("bundled")  # which chooses the threads
     posts = [Post(text, BRAND) for text in found]
     windows = [posts[start : start + WINDOW] for start in range(0, len(posts), WINDOW)]
-    threads = torch.get_num_threads()
-    for number in sorted({threads, 1}):
-        torch.set_num_threads(number)
+    chosen = precision.choose()
+    for number in sorted({chosen.workers, 1}):
+        classifier = load("bundled", precision=replace(chosen, workers=number))
         classifier.score(posts[:64])
-        rate = _rate(posts, lambda: [classifier.score(window) for window in windows])
-        lines.append(Line(f"sentimon, {_counted(number)}", rate, POSTS_A_SECOND, (*pipelines, "VADER")))
+        rate = _rate(posts, partial(_score, classifier, windows))
+        name = f"sentimon, {number} batches side by side" if number > 1 else "sentimon, one batch after the other"
+        lines.append(Line(name, rate, POSTS_A_SECOND, (*pipelines, "VADER")))
 
-    torch.set_num_threads(threads)
+    threads = torch.get_num_threads()
     alone = f"its network alone, {_counted(threads)}"
     network, batches = MentionModel.load(BUNDLED), _batches(found, tokenizer)
     fp32, taken = _timed(network, batches)
@@ -139,6 +142,11 @@ def _varied() -> Iterator[str]:
     for turn in itertools.count(1):
         for text in texts():
             yield text if turn == 1 else f"{text} ({turn})"
+
+
+def _score(classifier: Classifier, windows: Iterable[list[Post]]) -> None:
+    for window in windows:
+        classifier.score(window)
 
 
 def _rate(posts: list[Any], work: Callable[[], object]) -> float:

@@ -138,19 +138,17 @@ class BundledClassifier:
         brands: list[str | None],
         read: "Callable[[dict[str, torch.Tensor]], torch.Tensor]",
     ) -> "torch.Tensor":
-        import torch
-
         from models.batches import read_in_batches
         from models.network import encode
 
         device = self._precision.device
 
-        def moved(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        def moved(inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
             return read({key: value.to(device) for key, value in inputs.items()})
 
-        with torch.inference_mode():
-            encodings = encode(self._tokenizer, texts, brands)
-            return read_in_batches(encodings, moved, self._precision.tokens, self._tokenizer.pad_token_id)
+        encodings = encode(self._tokenizer, texts, brands)
+        precision, padding = self._precision, self._tokenizer.pad_token_id
+        return read_in_batches(encodings, moved, precision.tokens, padding, precision.workers)
 
 
 def judge(

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST = 128  # tokens, as for the bundled model
-TOKENS = 1_024  # tokens that the network reads at once
 FILES = ("*.json", "*.txt", "*.model", "*.codes", "*.safetensors")  # configuration, vocabulary, weights
 PICKLES = ("pytorch_model*.bin",)  # only where there are no safetensors; torch loads them without running code
 
@@ -82,14 +81,12 @@ class HuggingFaceClassifier:
         ]
 
     def _rows(self, texts: list[str], read: "Callable[[dict[str, torch.Tensor]], torch.Tensor]") -> "torch.Tensor":
-        import torch
-
         from models.batches import read_in_batches, tokenise
+        from models.precision import CORES, TOKENS_CPU
 
         longest = min(self._tokenizer.model_max_length, LONGEST)
-        with torch.inference_mode():
-            encodings = tokenise(self._tokenizer, texts, truncation=True, max_length=longest)
-            return read_in_batches(encodings, read, TOKENS, self._tokenizer.pad_token_id)
+        encodings = tokenise(self._tokenizer, texts, truncation=True, max_length=longest)
+        return read_in_batches(encodings, read, TOKENS_CPU, self._tokenizer.pad_token_id, CORES)
 
 
 def map_labels(names: Sequence[str], labels: Mapping[str, str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Which posts are read at once."""
 
 from collections.abc import Sequence
+from threading import Barrier
 
 import pytest
 import torch
@@ -21,10 +22,27 @@ def first_and_count(inputs: dict[str, Tensor]) -> Tensor:
     return torch.stack([inputs["input_ids"][:, 0], inputs["attention_mask"].sum(1)], 1)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("tokens", [1, 16, 24, 10_000])
-def test_the_answers_come_in_the_order_of_the_posts(tokens: int) -> None:
-    rows = read_in_batches(encodings(LENGTHS), first_and_count, tokens, padding=0)
+def test_the_answers_come_in_the_order_of_the_posts(tokens: int, workers: int) -> None:
+    rows = read_in_batches(encodings(LENGTHS), first_and_count, tokens, 0, workers)
     assert rows.tolist() == [[number, length] for number, length in enumerate(LENGTHS, 1)]
+
+
+def test_workers_read_side_by_side_and_what_fails_in_one_is_told() -> None:
+    together = Barrier(2)
+
+    def meet(inputs: dict[str, Tensor]) -> Tensor:
+        together.wait(20)  # nobody goes on before two are here
+        return first_and_count(inputs)
+
+    assert len(read_in_batches(encodings([5, 5]), meet, 5, 0, workers=2)) == 2
+
+    def fail(inputs: dict[str, Tensor]) -> Tensor:
+        raise RuntimeError(f"no {inputs['input_ids'][0, 0]}")
+
+    with pytest.raises(RuntimeError, match=r"no \d"):
+        read_in_batches(encodings(LENGTHS), fail, 24, 0, workers=2)
 
 
 def test_no_post_gives_no_answer() -> None:

@@ -111,7 +111,7 @@ def test_a_model_is_named_after_its_folder_and_version(tiny: Classifier) -> None
 
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 2e-4), (torch.bfloat16, 2e-2)], ids=["fp32", "bf16"])
 def test_a_post_scores_the_same_alone_and_in_any_company(dtype: torch.dtype, near: float, folders: Path) -> None:
-    few_at_once = Precision(torch.device("cpu"), dtype, torch.get_num_threads(), tokens=256)
+    few_at_once = Precision(torch.device("cpu"), dtype, workers=3, tokens=256)
     tiny = load(str(folders / "tiny"), precision=few_at_once)
     many = [Post(f"{post.text} {'phone ' * n}", post.brand) for n in range(20) for post in POSTS]
     together = tiny.score(many)

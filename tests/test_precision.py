@@ -1,6 +1,7 @@
 """How to compute is chosen by what is measured. The figures are invented here: a test's machine is only one machine."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -9,41 +10,38 @@ from models import precision
 from models.precision import choose, exact
 
 FP32, BF16 = torch.float32, torch.bfloat16
-Rates = Mapping[tuple[torch.dtype, int], float]  # by precision and threads
+Rates = Mapping[tuple[torch.dtype, int], float]  # by precision and workers
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is taken as it is")
 
 
 @pytest.fixture(autouse=True)
-def _four_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
+def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "CORES", 4)
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, rates: Rates) -> list[tuple[torch.dtype, int]]:
     """Let measurements give these figures; return the list of those that were made, as (precision, rows)."""
     made: list[tuple[torch.dtype, int]] = []
 
-    def rate(dtype: torch.dtype, rows: int) -> float:
+    def rate(dtype: torch.dtype, rows: int, workers: int) -> float:
         made.append((dtype, rows))
-        return rates[dtype, torch.get_num_threads()]
+        return rates[dtype, workers]
 
     monkeypatch.setattr(precision, "_rate", rate)
     return made
 
 
 @pytest.mark.parametrize(
-    ("rates", "threads"),
+    ("rates", "workers"),
     [({4: 40.0, 2: 30.0, 1: 20.0}, 4), ({4: 30.0, 2: 40.0, 1: 20.0}, 2), ({4: 10.0, 2: 15.0, 1: 20.0}, 1)],
 )
-def test_as_many_threads_are_used_as_are_fastest(
-    rates: dict[int, float], threads: int, monkeypatch: pytest.MonkeyPatch
+def test_as_many_workers_are_used_as_are_fastest(
+    rates: dict[int, float], workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine(monkeypatch, {(dtype, n): rate for n, rate in rates.items() for dtype in (FP32, BF16)})
     chosen = choose()
-    assert (chosen.threads, torch.get_num_threads(), chosen.dtype) == (threads, threads, FP32)
+    assert (chosen.workers, chosen.dtype) == (workers, FP32)
 
 
 def test_half_precision_is_used_only_where_it_is_much_faster(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,10 +62,17 @@ def test_a_machine_that_computes_half_precision_slowly_is_not_made_to_compute_mu
 
 def test_what_is_measured_here_can_be_computed_with() -> None:
     for chosen in (choose(), exact()):
-        assert 1 <= chosen.threads <= 4
+        assert 1 <= chosen.workers <= 4
         left = torch.ones(2, 3, dtype=chosen.dtype, device=chosen.device)
         assert (left @ left.T).float().tolist() == [[3, 3], [3, 3]]
 
 
 def test_exact_figures_are_computed_in_full_precision() -> None:
     assert exact().dtype == FP32
+
+
+def test_workers_compute_alone_and_everybody_else_as_before() -> None:
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(1, initializer=precision.alone) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 1
+    assert torch.get_num_threads() == before
