@@ -27,7 +27,7 @@ from models.evaluate import Report, evaluate
 from models.examples import Example, read_examples
 from models.measure import measure
 from models.precision import exact
-from models.recipe import Recipe, gather, is_held_out, letters, read_recipe
+from models.recipe import Recipe, gather, kept_for_calibration, letters, read_recipe
 from models.train import default_encoder
 
 MODELS = BUNDLED.parent
@@ -125,13 +125,7 @@ def on_sets(classifier: Classifier, recipe: Recipe, data: Path) -> list[dict[str
         # A post with two labels of one question has no label to be right about.
         posts = [post for post in everything if post.labels and letters(post.text) not in seen]
         lines += on_posts(classifier, title, posts, shown, embedder)
-    kept = [
-        post
-        for one in recipe.calibration
-        if one.hold_out
-        for post in recipe.examples(one, data)
-        if is_held_out(post.text, one.hold_out) and letters(post.text) not in seen
-    ]
+    kept = [post for post in kept_for_calibration(recipe, data) if letters(post.text) not in seen]
     return lines + on_posts(classifier, KEPT, kept, shown, embedder)
 
 

@@ -21,7 +21,7 @@ from models.classifier import Classifier, Post, load
 from models.evaluate import RESAMPLES, SEED, Measure, evaluate
 from models.examples import Example, read_examples
 from models.precision import exact
-from models.recipe import Recipe, letters, read_recipe
+from models.recipe import Recipe, kept_for_calibration, letters, read_recipe
 from monitor.cli.output import print_table
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -52,7 +52,7 @@ def gather(recipe: Recipe, data: Path, authored: Path) -> dict[str, list[Example
     brands = {brand.casefold() for brand in recipe.held_out.brands}
     fold = [post for post in everything if str(post.brand).casefold() in brands]
     targets = sorted({str(post.brand).casefold() for post in everything})
-    split = disagreeing(everything)
+    split = differing(for_two(everything))
     outside = sum(str(post.brand).casefold() not in brands for post in split)
     seen = f"two targets, labels that differ ({outside:,} of topics trained on)"
     groups = {
@@ -60,6 +60,10 @@ def gather(recipe: Recipe, data: Path, authored: Path) -> dict[str, list[Example
         "held out by topic, all posts": fold,
         seen: split,
     }
+    if (data / "unlabelled").is_dir():  # all of the posts, and not those with targets alone
+        kept = for_two(kept_for_calibration(recipe, data))
+        groups["real posts labelled for two brands, kept"] = [post for alike in kept for post in alike]
+        groups["the same, labels that differ"] = differing(kept)
     if authored.is_file():
         groups["authored comparisons (seen in training)"] = read_examples(authored)
     return groups
@@ -72,17 +76,17 @@ def names_another(post: Example, targets: Sequence[str]) -> bool:
     return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in others)
 
 
-def disagreeing(posts: Sequence[Example]) -> list[Example]:
-    """Return the posts whose text is labelled for two targets or more, and not alike."""
+def for_two(posts: Sequence[Example]) -> list[list[Example]]:
+    """Group the posts whose text is labelled for two targets or more."""
     together: dict[str, dict[str, Example]] = defaultdict(dict)
     for post in posts:
         together[letters(post.text)].setdefault(str(post.brand).casefold(), post)
-    return [
-        post
-        for alike in together.values()
-        if len({one.labels["sentiment"] for one in alike.values()}) > 1
-        for post in alike.values()
-    ]
+    return [list(alike.values()) for alike in together.values() if len(alike) > 1]
+
+
+def differing(groups: Sequence[Sequence[Example]]) -> list[Example]:
+    """Return the posts of the groups in which not all are labelled alike."""
+    return [post for alike in groups if len({one.labels["sentiment"] for one in alike}) > 1 for post in alike]
 
 
 def measure(classifier: Classifier, posts: Sequence[Example]) -> list[object]:

@@ -169,6 +169,17 @@ def gather(recipe: Recipe, phase: Phase, data: Path, without: str | None = None)
     return shown
 
 
+def kept_for_calibration(recipe: Recipe, data: Path) -> list[Example]:
+    """Return the calibration posts of sets of which a share is never shown."""
+    return [
+        post
+        for one in recipe.calibration
+        if one.hold_out
+        for post in recipe.examples(one, data)
+        if is_held_out(post.text, one.hold_out)
+    ]
+
+
 def is_held_out(text: str, share: float) -> bool:
     """Say whether a post is among the share of a set that is never shown."""
     return zlib.crc32(letters(text).encode()) < share * 2**32

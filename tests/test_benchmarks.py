@@ -151,7 +151,7 @@ def test_texts_that_are_labelled_differently_for_two_targets_are_found_with_all_
     ]
     alike = [Example("c and d", "c", {"sentiment": "neutral"}), Example("c and d", "d", {"sentiment": "neutral"})]
 
-    assert target.disagreeing([*alike, *split]) == split
+    assert target.differing(target.for_two([*alike, *split])) == split
 
 
 def test_the_difference_is_that_of_the_macro_recalls_and_its_interval_is_paired() -> None:
