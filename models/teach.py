@@ -1,4 +1,4 @@
-"""Let a larger model say what it thinks of posts, for a smaller one to learn from: `python -m models.teach`.
+"""Let larger models say what they think of posts, for a smaller one to learn from: `python -m models.teach`.
 
 Soft labels tell more than labels: how likely each is. What is written has no texts, so that it can be published; the
 recipe names the file as a set `without_text` (models/recipe.toml).
@@ -8,11 +8,12 @@ import argparse
 import csv
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from db.errors import SentimonError
-from db.labels import LABELS
+from db.labels import SENTIMENTS
 from models.classifier import BundledClassifier, Post
 from models.examples import read_texts
 
@@ -23,7 +24,8 @@ AT_ONCE = 1_000  # posts between two writes: what is written is not asked again
 def main() -> None:
     """Read the arguments and teach."""
     parser = argparse.ArgumentParser(prog="python -m models.teach", description=__doc__.partition("\n")[0])
-    parser.add_argument("--teacher", type=Path, required=True, help="folder of a model that `sentimon train` has made")
+    folders = "folder of a model that `sentimon train` has made; of several, the mean counts"
+    parser.add_argument("--teacher", type=Path, action="append", required=True, help=folders)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--source", required=True, help="a file of posts under --data, less its ending")
     parser.add_argument("--posts", type=int, help="how many of its posts, drawn by lot; all where not given")
@@ -35,28 +37,30 @@ def main() -> None:
         sys.exit(f"teach: {error}")
 
 
-def teach(teacher: Path, data: Path, source: str, count: int | None, output: Path) -> None:
+def teach(teachers: Sequence[Path], data: Path, source: str, count: int | None, output: Path) -> None:
     """Add a line to `output` for each of `count` posts of a file of posts that has none there yet.
 
     A line has the file, the post's id or the number of its line there, and the probabilities of the sentiment of the
-    text as a whole, in percent and in the order of `db.labels.LABELS`.
+    text as a whole, the mean of the teachers', in percent and in the order of `db.labels.LABELS`.
     """
     texts = read_texts(data / source)
     drawn = sorted(texts)
     random.Random(source).shuffle(drawn)
     done = set(_written(output))
     asked = [name for name in drawn[:count] if (source, name) not in done and texts[name].strip()]
-    classifier = BundledClassifier(teacher, None)
+    classifiers = [BundledClassifier(teacher, None) for teacher in teachers]
     with output.open("a", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         if not done:
             rows.writerow(COLUMNS)
         for start in range(0, len(asked), AT_ONCE):
             names = asked[start : start + AT_ONCE]
-            for name, score in zip(names, classifier.score([Post(texts[name]) for name in names]), strict=True):
-                if score.rated:
-                    found = score.probabilities("sentiment")
-                    rows.writerow((source, name, " ".join(f"{found[label]:.0%}"[:-1] for label in LABELS["sentiment"])))
+            posts = [Post(texts[name]) for name in names]
+            told = zip(*(classifier.score(posts) for classifier in classifiers), strict=True)
+            for name, scores in zip(names, told, strict=True):
+                if all(score.rated for score in scores):
+                    found = [fmean(score.probabilities("sentiment")[one] for score in scores) for one in SENTIMENTS]
+                    rows.writerow((source, name, " ".join(f"{share:.0%}"[:-1] for share in found)))
             file.flush()
 
 

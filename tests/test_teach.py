@@ -26,7 +26,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_what_a_teacher_says_is_read_as_probabilities_of_the_same_posts(teacher: Path, data: Path) -> None:
-    teach(teacher, data, "posts", None, data / "taught.csv")
+    teach([teacher], data, "posts", None, data / "taught.csv")
 
     found = {example.text: example.probabilities["sentiment"] for example in read_labels(data / "taught.csv", data)}
 
@@ -35,13 +35,26 @@ def test_what_a_teacher_says_is_read_as_probabilities_of_the_same_posts(teacher:
     assert list(found[POSTS[2]]) == pytest.approx([said[label] for label in LABELS["sentiment"]], abs=0.02)
 
 
+def test_of_several_teachers_the_mean_counts(teacher: Path, data: Path) -> None:
+    second = tiny_mention_model(data / "second", seed=5)
+    for name, teachers in (("one", [teacher]), ("two", [second]), ("both", [teacher, second])):
+        teach(teachers, data, "posts", None, data / f"{name}.csv")
+    one, two, both = (
+        [example.probabilities["sentiment"] for example in read_labels(data / f"{name}.csv", data)]
+        for name in ("one", "two", "both")
+    )
+    assert one != two
+    for first, other, mean in zip(one, two, both, strict=True):
+        assert list(mean) == pytest.approx([(a + b) / 2 for a, b in zip(first, other, strict=True)], abs=0.02)
+
+
 def test_teaching_goes_on_where_it_was_stopped(teacher: Path, data: Path) -> None:
     output = data / "taught.csv"
-    teach(teacher, data, "posts", None, data / "whole.csv")
-    teach(teacher, data, "posts", 2, output)
+    teach([teacher], data, "posts", None, data / "whole.csv")
+    teach([teacher], data, "posts", 2, output)
     begun = output.read_text(encoding="utf-8")
 
-    teach(teacher, data, "posts", None, output)
+    teach([teacher], data, "posts", None, output)
 
     assert output.read_text(encoding="utf-8").startswith(begun)
     assert sorted(output.read_text().splitlines()) == sorted((data / "whole.csv").read_text().splitlines())
@@ -50,7 +63,7 @@ def test_teaching_goes_on_where_it_was_stopped(teacher: Path, data: Path) -> Non
 
 def test_a_file_without_posts_is_named(teacher: Path, data: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such posts"):
-        teach(teacher, data, "nowhere", None, data / "taught.csv")
+        teach([teacher], data, "nowhere", None, data / "taught.csv")
 
 
 def test_percentages_that_are_not_one_for_each_label_are_named(data: Path) -> None:

@@ -14,10 +14,10 @@ _TEXT = "great awful good bad phone update love hate the is my it a i this not w
 WORDS = _TEXT.split()
 
 
-def tiny_mention_model(folder: Path, version: str | None = None, **about: object) -> Path:
+def tiny_mention_model(folder: Path, version: str | None = None, seed: int = 1, **about: object) -> Path:
     """Write a model of the bundled architecture; `about` goes into its configuration."""
     tokenizer = _tokenizer()
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     model = MentionModel(AutoModel.from_config(_config(len(tokenizer)), add_pooling_layer=False))
     for head in model.heads.values():
         torch.nn.init.normal_(head.weight, std=0.3)  # so that different posts get different answers
