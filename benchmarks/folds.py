@@ -109,7 +109,7 @@ def predict(model: Path, posts: Posts) -> list[Predicted]:
         return torch.cat([logits[question].softmax(-1) for question in GUIDE], -1)
 
     brands = [post.brand for _, post in posts]
-    encodings = encode(tokenizer, [normalise(post.text, post.brand) for _, post in posts], brands)
+    encodings = encode(tokenizer, [normalise(post.text, post.brand) for _, post in posts], brands, network.marks)
     rows = read_in_batches(encodings, read, TOKENS_CPU, tokenizer.pad_token_id).tolist()
     return [
         Predicted(name, post.source, {one: post.labels[one] for one in GUIDE if one in post.labels}, _by_question(row))

@@ -113,7 +113,8 @@ def measure(found: list[str], big: Any) -> tuple[list[Line], dict[str, Mapping[s
 
     threads = torch.get_num_threads()
     alone = f"its network alone, {_counted(threads)}"
-    network, batches = MentionModel.load(BUNDLED), _batches(found, tokenizer)
+    network = MentionModel.load(BUNDLED)
+    batches = _batches(found, tokenizer, network.marks)
     fp32, taken = _timed(network, batches)
     lines.append(Line(alone, len(found) / taken, POSTS_A_SECOND))
     same: dict[str, Mapping[str, float]] = {}
@@ -163,8 +164,8 @@ def _one_at_a_time(posts: list[str], config: Any, tokenizer: Any) -> float:
         return _rate(posts, lambda: [classify(post) for post in posts])
 
 
-def _batches(found: list[str], tokenizer: Any) -> Batches:
-    encodings = encode(tokenizer, [normalise(text, BRAND) for text in found], [BRAND] * len(found))
+def _batches(found: list[str], tokenizer: Any, marks: bool) -> Batches:
+    encodings = encode(tokenizer, [normalise(text, BRAND) for text in found], [BRAND] * len(found), marks)
     packed = pack([len(encoding["input_ids"]) for encoding in encodings], TOKENS_CPU)
     return [pad([encodings[number] for number in batch], tokenizer.pad_token_id) for batch in packed]
 

@@ -146,7 +146,7 @@ class BundledClassifier:
         def moved(inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
             return read({key: value.to(device) for key, value in inputs.items()})
 
-        encodings = encode(self._tokenizer, texts, brands)
+        encodings = encode(self._tokenizer, texts, brands, self._model.marks)
         precision, padding = self._precision, self._tokenizer.pad_token_id
         return read_in_batches(encodings, moved, precision.tokens, padding, precision.workers)
 

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModel
 
 from db.labels import LABELS
 from models.batches import Encoding, tokenise
+from models.text import mark
 
 LONGEST = 128  # tokens
 LONGEST_BRAND = 60  # characters: a name, never a text that could crowd the post out
@@ -34,6 +35,15 @@ class MentionModel(nn.Module):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
         self.heads = nn.ModuleDict(heads)
+
+    @property
+    def marks(self) -> bool:
+        """Whether it has learnt to see whom a post is judged for by marks in the text (`encode`)."""
+        return bool(getattr(self.encoder.config, "sentimon_marks", False))
+
+    @marks.setter
+    def marks(self, marks: bool) -> None:
+        self.encoder.config.sentimon_marks = marks
 
     @classmethod
     def start(cls, folder: Path) -> "MentionModel":
@@ -94,12 +104,19 @@ def middle(layers: Sequence[Tensor], attention_mask: Tensor) -> Tensor:
     return torch.as_tensor((hidden * mask).sum(1) / mask.sum(1).clamp(min=1))
 
 
-def encode(tokenizer: Any, texts: list[str], brands: list[str | None]) -> list[Encoding]:
-    """Tokenise posts, each followed by the brand that it is judged for (nothing where there is none)."""
+def encode(tokenizer: Any, texts: list[str], brands: list[str | None], marks: bool) -> list[Encoding]:
+    """Tokenise posts, each with the brand that it is judged for (nothing where there is none).
+
+    With `marks`, the brand is marked where the text names it. Where it does not, and without `marks`, its name follows
+    the text.
+    """
+    names = [(brand or "")[:LONGEST_BRAND] for brand in brands]
+    marked = [mark(text, name) if marks else text for text, name in zip(texts, names, strict=True)]
+    beside = ["" if one != text else name for one, text, name in zip(marked, texts, names, strict=True)]
     return tokenise(
         tokenizer,
-        texts,
-        [(brand or "")[:LONGEST_BRAND] for brand in brands],
+        marked,
+        beside,
         truncation="only_first",
         max_length=LONGEST,
         split_special_tokens=True,  # a post that says "[SEP]" is a post

@@ -93,6 +93,7 @@ class Recipe(_Section):
     """All that makes the weights, beside the encoder and the posts themselves."""
 
     seed: int = 7
+    marks: bool = False  # mark the brand in the text, rather than to name it beside the text
     about: dict[str, About] = {}
     held_out: HeldOut = HeldOut()
     phases: list[Phase] = Field(min_length=1)

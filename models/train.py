@@ -56,15 +56,19 @@ def follow(recipe: Recipe, data: Path, encoder: Path, output: Path) -> Path:
             continue
         examples = gather(recipe, phase, data)
         log.info("%s: %d posts", phase.name, len(examples))
-        train(start, examples, folder, phase, recipe.seed + number)
+        train(start, examples, folder, phase, recipe.seed + number, recipe.marks)
     if recipe.mean is None:
         return folder
     average(start, folder, output / "mean", recipe.mean)
     return output / "mean"
 
 
-def train(start: Path, examples: Sequence[Example], output: Path, phase: Phase, seed: int = 7) -> None:
+def train(
+    start: Path, examples: Sequence[Example], output: Path, phase: Phase, seed: int = 7, marks: bool = False
+) -> None:
     """Fine-tune the encoder or model in `start` on the examples; save model and tokenizer in `output`.
+
+    With `marks`, and where the model in `start` has learnt so, brands are marked in the texts.
 
     Raises InputError when `start` cannot be trained from, SentimonError when the loss is no number any more.
     """
@@ -75,6 +79,7 @@ def train(start: Path, examples: Sequence[Example], output: Path, phase: Phase, 
         model = MentionModel.start(start).to(device)
     except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:  # TypeError: no relative of BERT
         raise InputError(f"{start}: not a model to train from ({one_line(error)}); name another") from error
+    model.marks = marks or model.marks
     if phase.frozen:
         model.encoder.requires_grad_(False)
         model.encoder.encoder.layer[phase.frozen :].requires_grad_(True)
@@ -89,14 +94,15 @@ def train(start: Path, examples: Sequence[Example], output: Path, phase: Phase, 
         optimiser, int(phase.warmup * len(batches)), len(batches)
     )
     checkpoint = output / "checkpoint.pt"
-    plan = f"{phase.model_dump_json()} {seed} {len(batches)}"
+    plan = f"{phase.model_dump_json()} {seed} {len(batches)} {model.marks}"
     done = _resume(checkpoint, plan, model, optimiser, schedule)
     output.mkdir(parents=True, exist_ok=True)
 
     model.train()
     running = 0.0
     for step, batch in enumerate(batches[done:], done + 1):
-        inputs = pad(encode(tokenizer, [e.text for e in batch], [e.brand for e in batch]), tokenizer.pad_token_id)
+        encodings = encode(tokenizer, [e.text for e in batch], [e.brand for e in batch], model.marks)
+        inputs = pad(encodings, tokenizer.pad_token_id)
         loss = _loss(model(**{key: value.to(device) for key, value in inputs.items()}), batch, phase.weights)
         if not torch.isfinite(loss):
             raise SentimonError(f"training went astray at step {step} of {len(batches)}: lower the learning rate")
