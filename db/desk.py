@@ -30,6 +30,7 @@ REPLY_STATES = (
     "by hand",  # somebody answered on the platform itself
 )
 SCOPES = ("read", "desk", "admin")  # of a token: see; work at the desk; users and settings
+SCOPE_ROLES = {"read": "viewer", "desk": "responder", "admin": "admin"}  # the role that each takes
 SURVEYS = ("csat", "ces")  # how satisfied (1 to 5); how easy it was (1 to 7)
 
 

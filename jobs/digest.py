@@ -32,7 +32,8 @@ from jobs.wording import (
 Draw = Callable[[Moods, Sequence[Hour]], bytes | None]  # a PNG, of each brand's steps and the hours of all sources
 
 LONG = 3_500  # characters of plain text
-LATE = timedelta(hours=1)  # after its time a first digest is not sent any more: it comes at the next one
+# After its time a first digest is not sent any more (it comes at the next one), and what is true of now is dated.
+LATE = timedelta(hours=1)
 ALERTS_SHOWN = 6
 ALERT_SHOWN = 160  # characters
 GAPS_SHOWN = 6
@@ -133,7 +134,8 @@ def _brand(each: BrandPeriod, period: Period) -> list[Block]:
         figures.append(("Negative", f"{now.negative:,}, {percent(now.negative / now.rated)} of the rated"))
     if now.not_rated:
         figures.append(("Not rated", f"{now.not_rated:,}"))
-    figures.append(("Waiting for an answer", f"{each.waiting:,}"))
+    as_of = f", as of {period.now:%a %Y-%m-%d %H:%M}" if period.now - period.until > LATE else ""
+    figures.append(("Waiting for an answer", f"{each.waiting:,}{as_of}"))
     lines = _where(each)
     if each.new_terms:
         lines.append("New words: " + ", ".join(harmless(term, NAME_SHOWN) for term in each.new_terms))

@@ -59,6 +59,7 @@ class Period:
 
     since: datetime
     until: datetime
+    now: datetime  # when it is told, up to which sources can have been read
     own: Sequence[BrandPeriod]
     competitors: Sequence[BrandPeriod]
     moods: Moods  # of the own brands, step by step
@@ -83,6 +84,7 @@ def gather(store: Store, about: About, since: datetime, until: datetime, now: da
     return Period(
         since,
         until,
+        now,
         [_own(store, brand, steps, past, since, until) for brand in about.own],
         [BrandPeriod(brand, together(steps[brand]), together(past[brand])) for brand in about.competitors],
         {brand: steps[brand] for brand in about.own},

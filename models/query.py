@@ -152,6 +152,20 @@ def parse(text: str) -> Query:
     return Query(text, root)
 
 
+def mistakable(text: str) -> Iterator[str]:
+    """Say which words of a query that can be parsed look like operators written small; quoted ones are meant."""
+    tokens = list(_grammar().lex(clean(text)))
+    told = set[str]()
+    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        small = _SMALL.fullmatch(token) if token.type == "WORD" and after.type in _BEGINS else None
+        if small is None or token in told:
+            continue
+        name = small[1].upper()
+        if before.type in _ENDS or (name == "NOT" and before.type in _BEFORE_NOT):
+            told.add(token)
+            yield f"`{token}` is searched as a word; write {_MEANT[name]}"
+
+
 # --- parsing ---------------------------------------------------------------------------------------------------
 
 # An infix NOT (one that no operator stands before) binds loosest inside its parentheses; after AND, OR, an opening
@@ -179,6 +193,10 @@ WORD: /[^\s()"]+/
 %ignore /\s+/
 """
 _OPERATORS = ("AND", "OR", "NOT", "NEAR")
+_MEANT = {"AND": "AND for both", "OR": "OR for either", "NOT": "NOT for what to leave out", "NEAR": "NEAR/5 for nearby"}
+_SMALL = re.compile(r"(and|or|not|near)(?:/\d+)?", re.IGNORECASE)
+_ENDS, _BEGINS = ("WORD", "QUOTED", "RPAR"), ("WORD", "QUOTED", "LPAR")  # what stands before and after an operator
+_BEFORE_NOT = ("AND", "OR", "LPAR")
 _FIELD = re.compile(r"(?:from|to|lang|url|is|has|title|author|site|subreddit|self|flair):.", re.IGNORECASE)
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from db.desk import ROLES, SCOPES, Token, User
+from db.desk import ROLES, SCOPE_ROLES, SCOPES, Token, User
 from db.errors import InputError
 from db.store import Store
 from db.tokens import hashed
@@ -145,6 +145,10 @@ def new_token(
     chosen = tuple(scope for scope in SCOPES if scope in scopes)
     if not chosen or len(chosen) != len(set(scopes)):
         raise InputError(f"a token has one or more of the scopes {', '.join(SCOPES)}")
+    for scope in chosen:
+        role = SCOPE_ROLES[scope]
+        if ROLES.index(user.role) < ROLES.index(role):
+            raise InputError(f"the scope {scope} takes the role {role}; {user.name} has the role {user.role}")
     key = PREFIX + secrets.token_urlsafe(32)
     made = Token(0, user.id, name, chosen, now, now + timedelta(days=days) if days else None)
     return store.tokens.add(made, hashed(key)), key

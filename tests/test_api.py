@@ -195,6 +195,14 @@ def test_what_is_not_as_described_is_refused_by_name(api: Api, path: str, named:
     assert is_problem(api.ask("GET", path, api.token()), 422)["detail"].startswith(named)
 
 
+@pytest.mark.parametrize("path", ["trends", "posts", "cases", "care"])
+def test_a_span_that_ends_before_it_begins_is_refused(api: Api, path: str) -> None:
+    token = api.token()
+    for until in ("2026-03-01", "2026-03-04"):
+        told = is_problem(api.ask("GET", f"/v1/{path}?since=2026-03-04&until={until}", token), 400)
+        assert told["detail"] == "until: the span ends before it begins; take a later end"
+
+
 def test_bodies_that_are_none_or_too_large_are_refused(api: Api) -> None:
     token = api.token()
     kind = {"Content-Type": "application/json"}

@@ -1,6 +1,7 @@
 """The desk in a real browser: what a team does there, by the keyboard, two at once, on a phone, without scripts."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -209,6 +210,38 @@ def test_new_posts_are_told_and_move_nothing(world: World) -> None:
     expect(page.locator("#news")).to_contain_text("1 new post")
     assert page.locator("li.item").first.get_attribute("data-id") == first
     expect(page.get_by_label("Your reply")).to_have_value("half a sentence")
+
+
+def test_every_tool_of_a_case_opens_within_the_window(world: World) -> None:
+    world.person("lea", "approver")
+    page = world.logged_in("lea")
+    open_first(page, world)
+    tools = [str(tool.get_attribute("id")) for tool in page.locator(".strip > details").all()]
+    assert tools == ["dismiss", "snooze", "assign", "level"]
+    for width in (1280, 1366, 1440, 960, 700, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        for tool in tools:
+            page.locator(f"#{tool} > summary").click()
+            box = page.locator(f"#{tool} .panel").bounding_box()
+            assert box is not None
+            assert box["x"] >= 0, (width, tool)
+            assert box["x"] + box["width"] <= width, (width, tool)
+            assert page.evaluate("document.documentElement.scrollWidth") == width, (width, tool)
+            page.locator(f"#{tool} > summary").click()
+
+
+def test_authors_are_read_in_the_list_beside_when_they_are_due(world: World) -> None:
+    with world.store() as store, store.transaction():
+        for case in store.cases.queue(Asked(), NOW, 1_000):
+            # Nobody is there for most of that time, which takes more words to say.
+            store.cases.save(replace(case, due=NOW + timedelta(days=1)))
+    world.person("ann", "responder")
+    page = world.logged_in("ann", size=(1280, 800))
+    page.goto(f"{world.url}/desk")
+    expect(page.locator(".item .due").first).to_contain_text("of business hours")
+    read = page.locator(".item .author").evaluate_all("all => all.map(one => one.clientWidth >= one.scrollWidth)")
+    assert len(read) > 10
+    assert all(read)
 
 
 def test_a_phone_shows_the_list_and_then_the_post(world: World) -> None:

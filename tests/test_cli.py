@@ -153,6 +153,14 @@ def test_check_names_a_channel_that_is_never_told_anything(folder: Path, setting
     assert why in result.stdout
 
 
+def test_check_notes_an_operator_written_small(folder: Path) -> None:
+    (folder / "sentimon.toml").write_text('[[brands]]\nname = "Acme"\nquery = "acme or globex"\nhide = "a and b"\n')
+    lines = said(sentimon("check")).splitlines()
+    assert "      note: query: `or` is searched as a word; write OR for either" in lines
+    assert "      note: hide: `and` is searched as a word; write AND for both" in lines
+    assert lines[0].startswith("ok ")
+
+
 def test_check_says_what_a_channel_is_told(folder: Path) -> None:
     at_once = '[[channels]]\nkind = "console"\nname = "here"\nrules = ["silence"]\nseverity = "high"'
     late = '[[channels]]\nkind = "console"\nname = "boss"\nescalate_after = "30m"\nalerts = true\ndigest = "weekly"'
@@ -233,6 +241,20 @@ def test_a_brand_that_the_configuration_lacks_is_taken_and_told(folder: Path) ->
     assert "no brand 'Acne': counted under that name; did you mean Acme?" in again.stderr
 
 
+def test_each_new_brand_of_a_column_is_told_once(folder: Path) -> None:
+    named = ["Acne", "ACME", "Initech", "Acne", "(none)", ""]
+    (folder / "posts.jsonl").write_text(jsonl(*(post(n, brand=name) for n, name in enumerate(named))))
+    result = sentimon("import", "posts.jsonl", "--brand", "Acme")
+    assert "6 posts added" in said(result)
+    assert result.stderr.splitlines() == [
+        "sentimon: sentimon.toml has no brand 'Acne': counted under that name; did you mean Acme?",
+        "sentimon: sentimon.toml has no brand 'Initech': counted under that name",
+    ]
+    (folder / "posts.jsonl").write_text(jsonl(*(post(n, brand=f"Wrong column {n}") for n in range(50))))
+    lines = sentimon("import", "posts.jsonl").stderr.splitlines()
+    assert (len(lines), lines[-1]) == (21, "sentimon: sentimon.toml lacks 30 more brands of these rows")
+
+
 # --- export -----------------------------------------------------------------------------------------------------------
 
 
@@ -267,6 +289,17 @@ def test_an_export_can_be_imported_elsewhere(folder: Path) -> None:
 def test_an_export_of_nothing_still_has_a_header(folder: Path) -> None:
     (header,) = said(sentimon("export")).splitlines()
     assert header.split(",") == list(shapes.MATCH_KEYS)
+
+
+def test_an_export_of_a_brand_and_a_source_minds_no_capitals_and_refuses_what_nobody_knows(folder: Path) -> None:
+    (folder / "posts.jsonl").write_text(jsonl(post(1), post(2, source="reddit")))
+    said(sentimon("import", "posts.jsonl"))
+    found = said(sentimon("export", "--format", "jsonl", "--brand", "aCME", "--source", "Reddit"))
+    assert [json.loads(line)["id"] for line in found.splitlines()] == ["2"]
+    for option, name, says in (("--brand", "Acne", "did you mean Acme?"), ("--source", "zzz", "there are: reddit, x")):
+        line = complaint(sentimon("export", option, name, "--output", "out.csv"), 1)
+        assert line == f"sentimon: no {option[2:]} '{name}'; {says}"
+    assert not (folder / "out.csv").exists()
 
 
 # --- questions --------------------------------------------------------------------------------------------------------

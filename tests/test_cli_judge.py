@@ -1,6 +1,7 @@
 """The model by itself: score, evaluate and train, as a person or a script calls them."""
 
 import contextlib
+import gzip
 import json
 import os
 import pty
@@ -89,7 +90,8 @@ def test_lines_that_name_no_brand_are_judged_for_the_one_that_is_given(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.classifier.load", lambda *_, **__: Echo())
-    lines = jsonl({"text": "a", "brand": "Own"}, {"text": "b"}, {"text": "c", "brand": ""}, {"text": "d", "brand": 7})
+    rows = {"text": "a", "brand": "Own"}, {"text": "b"}, {"text": "c", "brand": ""}, {"text": "d", "brand": None}
+    lines = jsonl(*rows)
     for args, wanted in (((), ["Own", "None", "None", "None"]), (("--brand", "Acme"), ["Own", "Acme", "Acme", "Acme"])):
         found = scored(said(sentimon("score", *args, stdin=lines)))
         assert [row["model"] for row in found] == wanted
@@ -121,6 +123,61 @@ def test_a_bad_line_among_good_ones_is_told_and_the_rest_is_scored(folder: Path,
     assert "error" in found[place]
     assert result.stderr.count("\n") == 1
     assert f"line {place + 1}" in result.stderr
+
+
+@pytest.mark.parametrize("brand", [["Acme", "Globex"], 7, {"name": "Acme"}])
+def test_a_brand_that_is_no_string_is_told_and_the_rest_is_scored(folder: Path, brand: object) -> None:
+    result = sentimon("score", stdin=jsonl({"id": "a", "text": "awful", "brand": brand}, {"text": "love it"}))
+    assert result.stderr == "sentimon: standard input: line 1: brand is no string; for two brands write two lines\n"
+    bad, good = scored(result.stdout)
+    assert (result.exit_code, bad["id"], "error" in bad, good["sentiment"]) == (1, "a", True, "positive")
+
+
+def test_a_post_is_judged_for_one_brand(folder: Path) -> None:
+    line = complaint(sentimon("score", "--brand", "Acme", "--brand", "Globex", stdin="awful\n"), 2)
+    assert "--brand is given more than once" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("I hate Acme\n".encode("utf-16"), "is no UTF-8 text: unpack it, or save it as UTF-8"),
+        ("I hate Acme\n".encode("utf-16-be"), "is no UTF-8 text, it holds NUL bytes"),
+        (gzip.compress(b"awful"), "is no UTF-8 text: unpack it"),
+        (b"\x7fELF\x02\x01\x01\0", "is no UTF-8 text, it holds NUL bytes"),
+        (b'[{"text": "awful"}, {"text": "love it"}]\n', "line 1: JSON goes one object a line; `jq -c '.[]' FILE`"),
+        (b'["awful"]', "line 1: JSON goes one object a line"),
+        (b'\xef\xbb\xbf[\n  {"text": "awful"}\n]\n', "line 1: JSON goes one object a line"),
+        (b'[{"text": "awful"},\n', "line 1: JSON goes one object a line"),
+        (b'\n{\n  "text": "awful"\n}\n', "line 2: JSON goes one object a line; `jq -c . FILE`"),
+    ],
+)
+def test_what_is_neither_lines_of_text_nor_of_json_is_refused(folder: Path, content: bytes, says: str) -> None:
+    (folder / "posts").write_bytes(content)
+    assert says in complaint(sentimon("score", "posts"), 1)
+    result = sentimon("score", stdin=content)
+    assert (result.stdout, result.stderr.count("\n")) == ("", 1)
+    assert "sentimon: standard input: " in result.stderr
+
+
+def test_a_line_of_no_text_among_others_is_told_and_the_rest_is_scored(folder: Path) -> None:
+    result = sentimon("score", stdin=b"awful\nlo\0ve\nlove it\n")
+    assert result.stderr == "sentimon: standard input: line 2: no UTF-8 text, it holds NUL bytes\n"
+    assert [row.get("sentiment") for row in scored(result.stdout)] == ["negative", None, "positive"]
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("header", ["id,text", "Text;label", '"id"\t"text"', "\ufefftext"])
+def test_what_looks_like_csv_is_told_and_rated_as_text(folder: Path, header: str) -> None:
+    result = sentimon("score", stdin=f"{header}\n1,I hate Acme\n".encode())
+    assert len(scored(result.stdout)) == 2
+    note = "looks like CSV, and each line is rated as text; `sentimon import` reads CSV"
+    assert (result.exit_code, result.stderr) == (0, f"sentimon: standard input: {note}\n")
+
+
+@pytest.mark.parametrize("line", ["no text, no call", "yes,no", "a text", "[verse 1] text", "context,awful"])
+def test_a_post_is_not_taken_for_csv(folder: Path, line: str) -> None:
+    assert sentimon("score", stdin=f"{line}\n").stderr == ""
 
 
 def test_no_posts_give_no_lines(folder: Path) -> None:
@@ -313,6 +370,14 @@ def test_evaluate_takes_the_column_label_for_what_it_is_told(folder: Path) -> No
     (folder / "felt.csv").write_text("text,label\nawful,anger\nlove,joy\n")
     assert "label 'anger' is unknown" in complaint(sentimon("evaluate", "felt.csv"), 1)
     assert [report["task"] for report in told("evaluate", "felt.csv", "--head", "emotion")] == ["emotion"] * 2
+
+
+def test_evaluate_measures_one_question_where_it_is_told_which(folder: Path) -> None:
+    (folder / "both.csv").write_text("text,sentiment,stage\nto buy,neutral,purchase\nawful,negative,\nuse it,,use\n")
+    assert {(one["task"], one["posts"]) for one in told("evaluate", "both.csv", "--head", "stage")} == {("stage", 2)}
+    assert told("evaluate", "both.csv", "--head", "stage", "--limit", "1")[0]["posts"] == 1
+    line = complaint(sentimon("evaluate", "both.csv", "--head", "emotion"), 1)
+    assert "both.csv: no label for emotion; choose with --head from what there is: sentiment, stage" in line
 
 
 def test_evaluate_measures_each_source_by_itself(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from db.filters import Filter
 from db.labels import GUIDE
 from db.records import Verdict
 from db.store import Store
@@ -262,9 +263,26 @@ class TestMeasuring:
         store_posts(folder, "acme one")
         assert "`sentimon label`" in complaint(sentimon("evaluate", "--db"))
 
-    @pytest.mark.parametrize("args", [(), ("posts.jsonl", "--db")])
-    def test_either_a_file_or_the_database_is_measured_on(self, args: tuple[str, ...], folder: Path) -> None:
-        assert "--db" in complaint(sentimon("evaluate", *args), 2)
+    @pytest.mark.parametrize(
+        ("args", "says"),
+        [
+            ((), "name a file of labelled posts, or --db"),
+            (("posts.jsonl", "--db"), "a file of labelled posts and --db were both given; choose one"),
+        ],
+    )
+    def test_either_a_file_or_the_database_is_measured_on(self, args: tuple[str, ...], says: str, folder: Path) -> None:
+        assert says in complaint(sentimon("evaluate", *args), 2)
+
+    def test_one_question_is_measured_where_it_is_told_which(self, folder: Path) -> None:
+        store_posts(folder, "acme one", "acme two")
+        with Store(folder / "posts.db") as store, store.transaction():
+            posts = store.mentions.find(None, Filter(), 2)
+            store.verdicts.give([Verdict(one.id, "ann", NOW, ALL_FIVE, random=True) for one in posts])
+        assert {one["task"] for one in told("evaluate", "--db")} == set(GUIDE)
+        assert {one["task"] for one in told("evaluate", "--db", "--head", "stage")} == {"stage"}
+        result = sentimon("evaluate", "--db", "--head", "emotion")
+        assert result.exit_code == 1
+        assert "the verdicts on posts drawn at random: no label for emotion; choose with " in result.stderr
 
 
 Taught = Callable[[int], None]
@@ -353,7 +371,31 @@ class TestTraining:
     def test_too_few_verdicts_are_refused(self, taught: Taught, tmp_path: Path) -> None:
         taught(49)
         assert "1 more are needed" in complaint(sentimon("train", "--from-verdicts"))
-        assert not list((tmp_path / "models").iterdir())
+        assert not (tmp_path / "models").exists()
+
+    def test_a_refusal_leaves_no_folder_behind_and_none_that_was_there_is_taken_away(
+        self, taught: Taught, tmp_path: Path
+    ) -> None:
+        taught(49)
+        (tmp_path / "mine").mkdir()
+        assert "1 more are needed" in complaint(sentimon("train", "--from-verdicts", "--output", "mine/a/b"))
+        assert not list((tmp_path / "mine").iterdir())
+
+    def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_learned(
+        self, taught: Taught, tmp_path: Path
+    ) -> None:
+        taught(60)
+        (tmp_path / "file").touch()
+        for place in ("a/" + "b" * 300 + "/c", "b" * 300, "file/a"):
+            line = complaint(sentimon("train", "--from-verdicts", "--output", place), 1)
+            assert line.endswith("; name another with --output")
+        assert not (tmp_path / "a").exists()
+
+    def test_a_folder_for_the_result_is_made_with_all_above_it(self, taught: Taught, tmp_path: Path) -> None:
+        taught(60)
+        assert "own-1 is kept in " in said(sentimon("train", "--from-verdicts", "--output", "mine/a/b"))
+        assert (tmp_path / "mine/a/b/config.json").is_file()
+        assert [path.name for path in (tmp_path / "mine/a").iterdir()] == ["b"]
 
     def test_a_folder_that_is_there_is_not_written_over(self, taught: Taught, tmp_path: Path) -> None:
         taught(0)

@@ -279,7 +279,9 @@ def test_what_waits_for_an_answer_is_counted(week: Store) -> None:
     with week.transaction():
         for match in week.mentions.find(None, Filter(brands=("Acme",), sentiments=("negative",)), 3):
             week.cases.open(match, None, "asked", 1.0, UNTIL)
-    assert "Waiting for an answer: 3" in digest(week).body
+    assert "Waiting for an answer: 3\n" in digest(week).body
+    later = Delivery(7, None, "mail", "weekly", "sent", 0, 0, UNTIL + 9 * DAY, since=SINCE, until=UNTIL)
+    assert "Waiting for an answer: 3, as of Fri 2026-03-13 08:00\n" in compose_digest(week, later, "k", about=ACME).body
 
 
 def verdicts(store: Store, count: int, wrong: int, random: bool = True, when: datetime = UNTIL) -> None:

@@ -90,6 +90,17 @@ def test_asked_again_the_receipt_is_of_nothing_and_the_person_the_same(store: St
     assert first["erased"][0]["author_hash"] == second["erased"][0]["author_hash"]
 
 
+def test_where_nothing_was_stored_nothing_is_said_to_be_erased(store: Store) -> None:
+    keep(store, mention(1, author="ann"))
+    none = "No posts of this person are stored, nothing was erased; from now on none is stored"
+    shown = said(sentimon("forget", "--yes", "--author", "anm"))
+    assert none in shown
+    assert "Erased, and not stored again" not in shown
+    shown = said(sentimon("forget", "--yes", "--author", "ann"))
+    assert "Erased, and not stored again" in shown
+    assert none not in shown
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_no_byte_of_the_file_holds_what_was_erased(folder: Path, seed: int) -> None:
     """Rows that grew were moved about in the file, and leave copies behind; a text that is long fills pages."""

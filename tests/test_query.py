@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from db.errors import InputError
 from db.records import Mention
 from models.brand import Brand, naming
-from models.query import And, Near, Node, Not, Or, Phrase, Word, parse
+from models.query import And, Near, Node, Not, Or, Phrase, Word, mistakable, parse
 
 A, B, C = Word("a"), Word("b"), Word("c")
 
@@ -188,6 +188,28 @@ def test_near_counts_words_in_either_order(query: str, text: str, expected: bool
 
 
 HOSTILE = [unit * (10_000 // len(unit)) for unit in ("a ", "ab", "@a-", "a.", "a_", "#", "don", "@a ")]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("acme or globex", ["`or` is searched as a word; write OR for either"]),
+        ("acme Or globex or initech or x", ["`Or` is searched", "`or` is searched"]),
+        ('"acme corp" and (globex) or initech or x', ["`and` is searched", "`or` is searched"]),
+        ("acme not jobs", ["`not` is searched as a word; write NOT for what to leave out"]),
+        ("acme AND not jobs", ["`not` is searched"]),
+        ("acme near refund", ["`near` is searched as a word; write NEAR/5 for nearby"]),
+        ("acme near/3 refund", ["`near/3` is searched"]),
+        ('"acme or globex" OR acme "or" globex', []),
+        ("acme OR globex NOT jobs", []),
+        ("or acme AND or OR oregon nottingham", []),
+        ("acme @or #and landor", []),
+    ],
+)
+def test_an_operator_written_small_is_named_with_what_may_be_meant(query: str, said: list[str]) -> None:
+    found = list(mistakable(query))
+    assert len(found) == len(said)
+    assert all(note.startswith(start) for note, start in zip(found, said, strict=True))
 
 
 def test_long_hostile_texts_are_read_in_linear_time() -> None:

@@ -1,5 +1,6 @@
 """Looking before collecting: `sentimon query test` changes nothing, `sentimon query apply` changes what it says."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -120,6 +121,15 @@ def test_a_configuration_that_was_named_has_to_be_there(tmp_path: Path, monkeypa
 )
 def test_a_query_that_cannot_be_read_is_told_in_one_line(folder: Path, args: Sequence[str], line: str) -> None:
     assert line in complaint(sentimon("query", "test", *args))
+
+
+def test_an_operator_written_small_is_noted_and_the_query_is_tried(folder: Path) -> None:
+    result = sentimon("query", "test", "acme or globex", "--hide", "acme not jobs", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["query"]) == (0, "acme AND or AND globex")
+    assert result.stderr.splitlines() == [
+        "sentimon: query: `or` is searched as a word; write OR for either",
+        "sentimon: hide: `not` is searched as a word; write NOT for what to leave out",
+    ]
 
 
 class Free(BaseModel, extra="forbid"):

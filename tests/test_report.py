@@ -20,7 +20,7 @@ from monitor.channels.apprise import AppriseChannel
 from monitor.cli.report import span_of
 from monitor.mail.page import embedded, page
 from tests.case_rig import answer, case_of, dismiss
-from tests.cli_rig import said, sentimon
+from tests.cli_rig import complaint, configure, said, sentimon
 from tests.fake_services import FakeMail
 from tests.support import DAY, HOUR, MINUTE, judge, keep, mention
 
@@ -170,6 +170,26 @@ def test_a_week_that_is_none_is_refused_in_a_line(folder: Path, week: str) -> No
     assert result.exit_code == 2
     assert "is not a week; write 2026-W47" in result.output
     assert not (folder / "week.html").exists()
+
+
+@pytest.mark.parametrize("week", ["0001-W01", "0001-01-01", "1969-12-28", "9999-W52", "9999-12-31"])
+def test_a_week_at_either_end_of_time_is_refused_in_a_line(folder: Path, week: str) -> None:
+    line = complaint(sentimon("report", "--week", week, "--out", "week.html"), 2)
+    assert f"'{week}' lies too far back or ahead; choose one that is over, from 1970 on" in line
+    assert not (folder / "week.html").exists()
+
+
+@pytest.mark.parametrize("week", ["1970-W02", "2026-W10"])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_a_week_that_is_over_can_be_told_anywhere(folder: Path, week: str, zone: str) -> None:
+    configure(folder, f'[desk]\ntimezone = "{zone}"')
+    assert said(sentimon("report", "--week", week, "--out", "week.html")).endswith("written to week.html\n")
+
+
+def test_a_report_that_cannot_be_written_is_refused_in_a_line(folder: Path) -> None:
+    line = complaint(sentimon("report", "--week", "2026-W10", "--out", "no/such/week.html"), 1)
+    assert line == "sentimon: no/such/week.html: cannot be written: No such file or directory; name another with --out"
+    assert not (folder / "no").exists()
 
 
 def test_a_week_that_is_yet_to_come_is_refused(folder: Path) -> None:

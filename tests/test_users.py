@@ -186,3 +186,12 @@ def test_a_token_is_shown_once(folder: Path) -> None:
     assert "no token 1" in complaint(sentimon("tokens", "revoke", "1"))
     assert "No tokens." in said(sentimon("tokens"))
     assert "a token's name" in complaint(sentimon("tokens", "add", " ", "--user", "ann", "--scope", "read"))
+
+
+def test_a_token_takes_no_scope_that_its_owner_lacks_the_role_for(folder: Path) -> None:
+    add("ann")
+    add("bob", "responder")
+    line = complaint(sentimon("tokens", "add", "x", "--user", "bob", "--scope", "read", "--scope", "admin"))
+    assert "the scope admin takes the role admin; bob has the role responder" in line
+    assert "No tokens." in said(sentimon("tokens"))
+    said(sentimon("tokens", "add", "x", "--user", "bob", "--scope", "read", "--scope", "desk"))

@@ -1,14 +1,29 @@
 """The page of the desk's rules: tried before they are kept, ordered, switched off, and only by approvers."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from db.desk import Conditions, Rule
 from jobs.desk.rules import save
 from tests.support import judge as judge_all
-from tests.support import keep, mention
-from tests.web_desk_rig import Desk, desk, soup, text
+from tests.support import keep, let_go, mention
+from tests.web_desk_rig import Desk, desk, soup, start, text
+from tests.web_visitor import Answer
 
 __all__ = ["desk"]
+
+
+RIVAL = '[[brands]]\nname = "Rival"\nquery = "rival"\nrole = "competitor"'
+
+
+@pytest.fixture
+def rivals(folder: Path) -> Iterator[Desk]:
+    made = start(folder, RIVAL)
+    yield made
+    let_go(made.server)
 
 
 def rules(desk: Desk) -> list[Rule]:
@@ -80,6 +95,22 @@ def test_a_rule_whose_user_has_gone_can_still_be_changed(desk: Desk) -> None:
     assert page.status == 200
     assert "ann is no user who answers posts" in text(page)
     assert 'value="all"' in page.text
+
+
+def brands_offered(page: Answer) -> list[str]:
+    return [str(box["value"]) for box in soup(page).select('input[name="brand"]')]
+
+
+def test_a_rule_is_offered_no_competitor_but_one_that_it_names_already(rivals: Desk) -> None:
+    """Nobody answers their posts: such a rule catches nothing, and its preview could not say why."""
+    lea = rivals.who("lea")
+    page = lea.get("/desk/rules")
+    assert brands_offered(page) == ["Acme", "Zenith"]
+    assert "Competitors' posts are not answered" in text(page)
+    with rivals.store as store, store.transaction():
+        save(store, Rule(0, "old", Conditions(brands=("Rival",))))
+    assert brands_offered(lea.get("/desk/rules?edit=1")) == ["Acme", "Zenith", "Rival"]
+    assert brands_offered(lea.get("/desk/rules")) == ["Acme", "Zenith"]
 
 
 def test_rules_are_for_approvers(desk: Desk) -> None:

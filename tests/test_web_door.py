@@ -124,7 +124,12 @@ def test_before_there_are_users_whoever_is_at_the_machine_may_do_everything(fres
     assert (page.status, "There are no users yet" in page.text) == (200, True)
     refused = here.press("/users", do="add", name="bob", role="viewer")
     assert (refused.status, "The first user must have the role admin" in refused.text) == (400, True)
-    assert here.press("/users", do="add", name="ann", role="admin", password="a long enough sentence").status == 303
+    added = here.press("/users", do="add", name="ann", role="admin", password="a long enough sentence")
+    assert added.leads == "/login?next=/users&did=first"
+    door = here.get(added.leads).text
+    assert "The first user was added" in door
+    assert 'name="next" value="/users"' in door
+    assert "was added" not in here.get("/login?did=second").text
     assert here.get("/users").leads == "/login?next=/users"
     assert here.login("ann").status == 303
     assert here.get("/users").status == 200

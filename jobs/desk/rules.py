@@ -74,7 +74,7 @@ def checked(rule: Rule, store: Store) -> Rule:
         try:
             parse(when.query)
         except InputError as error:
-            raise InputError(f"rule {name}: query: {error}") from None
+            raise InputError(f"rule {name}: {error}") from None  # which says that it is the query
     if when == Conditions():
         raise InputError(f"rule {name}: say at least one thing of the posts that it is for")
     if rule.level is not None and rule.level not in LEVELS:

@@ -1,5 +1,6 @@
 """Evaluate: how well the model does on labelled posts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,7 @@ WINDOW = 1_024  # posts judged between two steps of the progress bar
 @click.option(
     "--head",
     type=click.Choice(list(LABELS)),
-    default="sentiment",
-    show_default=True,
-    help="What the column label answers.",
+    help="Measure this question only; a column label answers it.  [default: all; label answers sentiment]",
 )
 @click.option("--no-brand", is_flag=True, help="Judge each post as a whole, whatever brand it names.")
 @click.option("--by", type=click.Choice(["source"]), help="Measure each of these by itself too.")
@@ -39,7 +38,7 @@ WINDOW = 1_024  # posts judged between two steps of the progress bar
 def evaluate(
     file: Path | None,
     own: bool,
-    head: str,
+    head: str | None,
     no_brand: bool,
     by: str | None,
     limit: int | None,
@@ -56,9 +55,14 @@ def evaluate(
     """
     from models.measure import measure
 
-    if own == (file is not None):
+    if own and file:
+        raise click.UsageError("a file of labelled posts and --db were both given; choose one of them")
+    if not own and not file:
         raise click.UsageError("name a file of labelled posts, or --db for the verdicts on stored posts")
-    examples = (_read(file, head) if file else examples_at_random(open_app(config_path)))[:limit]
+    examples = _read(file, head or "sentiment") if file else examples_at_random(open_app(config_path))
+    if head:
+        examples = _only(head, examples, str(file) if file else "the verdicts on posts drawn at random")
+    examples = examples[:limit]
     found = measure(examples, _scored(open_classifier(config_path), examples, not no_brand), own or by == "source")
     if as_json:
         output.print_json([shapes.report_json(one) for one in found])
@@ -76,6 +80,15 @@ def _read(file: Path, head: str) -> list["Example"]:
     if not any(example.labels for example in examples):
         raise InputError(f"{file}: none of its posts has a label; call a column label or {_columns()}")
     return examples
+
+
+def _only(head: str, examples: list["Example"], where: str) -> list["Example"]:
+    """Keep the posts that are labelled for one question, with that label alone."""
+    found = [replace(each, labels={head: each.labels[head]}) for each in examples if head in each.labels]
+    if not found:
+        there = ", ".join(each for each in LABELS if any(each in example.labels for example in examples))
+        raise InputError(f"{where}: no label for {head}; choose with --head from what there is: {there or 'nothing'}")
+    return found
 
 
 def _scored(classifier: Classifier, examples: list["Example"], with_brand: bool) -> list[Score]:

@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from db.errors import InputError
 from models.classifier import Post
 from models.text import LONGEST
 
 FIRST = 64  # lines judged together at first, so that the first answers come soon
 MOST = 4_096  # lines judged together later: posts of like length go faster, and this many always fit in memory
 PATIENCE = 1.0  # seconds that lines wait for company
+
+_NO_TEXT = (b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b", b"PK\x03\x04")  # how UTF-16, gzip, spreadsheets and archives begin
+_HEADER = re.compile(r'"?\w+"?(?:[,;\t]"?\w+"?)*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,21 @@ class Line:
 def read(source: Iterable[bytes], brand: str | None = None) -> Iterator[Line]:
     """Read JSON objects with text and optionally id, brand and language, or plain text; the first line tells which.
 
-    `brand` is what a line is judged for that names none.
+    `brand` is what a line is judged for that names none. InputError where the first line shows that it is neither.
     """
     as_json = None
     for number, raw in enumerate(source, 1):
+        if number == 1 and raw.startswith(_NO_TEXT):
+            raise InputError("is no UTF-8 text: unpack it, or save it as UTF-8, before it is judged")
+        if b"\0" in raw:
+            if as_json is None:
+                raise InputError("is no UTF-8 text, it holds NUL bytes: save it as UTF-8 before it is judged")
+            yield Line(number, None, f"line {number}: no UTF-8 text, it holds NUL bytes")
+            continue
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if as_json is None:
             line = line.removeprefix("\ufeff")
+            _refuse_array(line, number)
             as_json = _is_object(line) if line.strip() else None
         if not as_json:
             yield Line(number, Post(line[:LONGEST], brand))
@@ -56,6 +68,27 @@ def windows(
         yield window
 
 
+def is_header(line: bytes) -> bool:
+    """Whether a first line names columns of CSV, text among them: it can be read as text, and is hardly meant so."""
+    typed = line.decode("utf-8-sig", "replace").strip()
+    return _HEADER.fullmatch(typed) is not None and "text" in re.findall(r"\w+", typed.lower())
+
+
+def _refuse_array(line: str, number: int) -> None:
+    """Refuse an array, on one line or on many, and an object over several lines: read as text they make no sense."""
+    alone = line.strip()
+    if alone in ("[", "{") or re.match(r'\[\s*\{\s*["}]', alone) or _is_list(alone):
+        how = "jq -c ." if alone == "{" else "jq -c '.[]'"
+        raise InputError(f"line {number}: JSON goes one object a line; `{how} FILE` writes it so")
+
+
+def _is_list(line: str) -> bool:
+    try:
+        return line.startswith("[") and isinstance(json.loads(line), list)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _is_object(line: str) -> bool:
     """Tell JSON lines by the first, which may itself be broken."""
     return re.match(r'\s*\{\s*["}]', line) is not None
@@ -69,9 +102,11 @@ def _object(number: int, line: str, brand: str | None) -> Line:
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         return Line(row.get("id", number) if isinstance(row, dict) else number, None, f"line {number}: no text")
     named, language = row.get("brand"), row.get("language")
+    if named is not None and not isinstance(named, str):
+        return Line(row.get("id", number), None, f"line {number}: brand is no string; for two brands write two lines")
     post = Post(
         row["text"][:LONGEST],  # no model reads further, and a window of huge posts must fit in memory
-        named if isinstance(named, str) and named else brand,
+        named or brand,
         language if isinstance(language, str) else None,
     )
     return Line(row.get("id", number), post)

@@ -1,5 +1,8 @@
 """What a team's verdicts are for: measuring the model on its own posts, and training versions of it."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +60,6 @@ def examples_at_random(app: App) -> "list[Example]":
 
 def train_from_verdicts(app: App, output_folder: Path | None, threads: int) -> None:
     """Train the bundled model on all verdicts; keep and use the result if it is better than the model in force."""
-    import tempfile
-
     import torch
 
     from models import classifier
@@ -75,20 +76,15 @@ def train_from_verdicts(app: App, output_folder: Path | None, threads: int) -> N
         name, folder = _next(app, store.models.all(), output_folder)
     torch.set_num_threads(threads)
     started = utc_now()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = tempfile.TemporaryDirectory(prefix=".training-", dir=folder.parent)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot hold the model: {error.strerror}; name another with --output") from error
-    with beside as work:
-        trial = attempt(classifier.BUNDLED, current, posts, Path(work) / name, app.config.model.languages)
+    with _beside(folder) as work:
+        trial = attempt(classifier.BUNDLED, current, posts, work / name, app.config.model.languages)
         old = in_force.name if in_force else trial.base
         _print_trial(trial, old, name, len(posts))
         if not trial.better:
             click.echo(f"{name} is not kept: it is no better than {old}, which stays in force")
             return
         try:
-            (Path(work) / name).rename(folder)
+            (work / name).rename(folder)
         except OSError as error:  # another training was faster
             raise InputError(f"{folder}: cannot hold the model: {error.strerror}; train again") from error
     made = Registered(name, _relative(app, folder), trial.base, started, trial.learned, trial.measures(), in_force=True)
@@ -185,9 +181,36 @@ def _next(app: App, known: list[Registered], folder: Path | None) -> tuple[str, 
     while f"own-{number}" in taken or (folder is None and (beside / f"own-{number}").exists()):
         number += 1
     name = f"own-{number}"
-    if folder is not None and folder.exists():
-        raise InputError(f"{folder}: is there already; name a new folder with --output")
+    try:
+        if folder is not None and folder.exists():
+            raise InputError(f"{folder}: is there already; name a new folder with --output")
+    except OSError as error:  # nobody may look there, or the name is too long
+        raise _cannot_hold(folder, error) from error
     return name, folder.absolute() if folder else beside / name
+
+
+def _cannot_hold(folder: Path | None, error: OSError) -> InputError:
+    return InputError(f"{folder}: cannot hold the model: {error.strerror}; name another with --output")
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """Give a folder to work in beside one that is to be; what had to be made for it goes again if nothing is kept."""
+    import tempfile
+
+    made = [each for each in folder.parents if not os.path.exists(each)]  # the innermost first
+    try:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            beside = tempfile.TemporaryDirectory(prefix=".training-", dir=folder.parent)
+        except OSError as error:
+            raise _cannot_hold(folder, error) from error
+        with beside as work:
+            yield Path(work)
+    finally:
+        for each in made:
+            with suppress(OSError):  # something is kept in it, or it was never made
+                each.rmdir()
 
 
 def _relative(app: App, folder: Path) -> str:

@@ -315,7 +315,10 @@ def forget(
             for one in receipts
         ]
         columns = ["erased at", "source", "posts", "older versions", "notes", "replies", "person"]
-        output.print_table("Erased, and not stored again", columns, rows, right=columns[2:6])
+        # A mistyped name would else read as done; they are kept out all the same, as was asked.
+        none = "No posts of this person are stored, nothing was erased; from now on none is stored"
+        title = "Erased, and not stored again" if any(one.posts for one in receipts) else none
+        output.print_table(title, columns, rows, right=columns[2:6])
     if not clean:
         click.echo(
             "sentimon: erased, but the file could not be written anew, and may hold traces: something else uses it, "

@@ -5,7 +5,7 @@ import difflib
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -13,14 +13,15 @@ from typing import Any, BinaryIO, TextIO
 import click
 
 from db.errors import InputError
-from db.records import Mention
+from db.records import NO_BRAND, Mention
 from monitor import shapes
 from monitor.cli import output
-from monitor.cli.options import Words, make_filter, open_app, with_config, with_filter
+from monitor.cli.options import Words, make_filter, open_app, settle, with_config, with_filter
 from monitor.shapes import defused as defused
 from monitor.words import counted
 
 REASONS_SHOWN = 5
+NEW_SHOWN = 20  # brands that are not in the configuration
 
 
 @click.command("import")
@@ -60,9 +61,12 @@ def import_file(
             except OSError as error:
                 raise InputError(f"{shown}: cannot be read to its end: {error.strerror}; import it again") from error
 
+        named = dict.fromkeys([brand])  # what the option and the rows name, in the order in which it comes
+
         def posts() -> Iterator[tuple[Mention, str | None]]:
             for row in rows():
                 if isinstance(row, Row):
+                    named.setdefault(row.brand or brand)
                     yield row.mention, row.brand or brand
                 else:
                     rejected.add(row.line, row.reason, row.raw)
@@ -82,14 +86,23 @@ def import_file(
         for reason in rejected.shown:
             click.echo(f"sentimon: {file}: {reason}", err=True)
         click.echo(f"sentimon: {file}: {counted(rejected.count, 'row')} rejected, written to {rejected.path}", err=True)
-    if brand and brand.casefold() not in {name.casefold() for name in names}:
-        near = difflib.get_close_matches(brand, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        click.echo(f"sentimon: {app.config.path.name} has no brand {brand!r}: counted under that name{hint}", err=True)
+    _tell_new(named, names, app.config.path.name)
     if waiting:
         click.echo(f"{waiting} wait for a score: `sentimon run --once` scores them")
     if rejected.count and not good:
         ctx.exit(1)
+
+
+def _tell_new(named: Iterable[str | None], configured: Sequence[str], where: str) -> None:
+    """Say once of each brand that it is new: a typing mistake makes one, too."""
+    known = {name.casefold() for name in (*configured, NO_BRAND)}
+    new = [name for name in named if name and name.casefold() not in known]
+    for name in new[:NEW_SHOWN]:
+        near = difflib.get_close_matches(name, configured, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        click.echo(f"sentimon: {where} has no brand {name!r}: counted under that name{hint}", err=True)
+    if len(new) > NEW_SHOWN:
+        click.echo(f"sentimon: {where} lacks {len(new) - NEW_SHOWN:,} more brands of these rows", err=True)
 
 
 def _open(file: Path, stack: ExitStack) -> tuple[BinaryIO, int | None]:
@@ -162,7 +175,9 @@ def export(kind: str, path: Path | None, config_path: Path | None, **options: An
     In CSV, a text that a spreadsheet would run as a formula gets an apostrophe in front.
     """
     chosen = make_filter(options)
-    with open_app(config_path).store() as store:
+    app = open_app(config_path)
+    with app.store() as store:
+        chosen = settle(chosen, app, store)
         rows = (shapes.match_json(match) for match in store.mentions.every(chosen))
         write = _write_jsonl if kind == "jsonl" else _write_csv
         if path is None:

@@ -102,12 +102,15 @@ def apply_queries(dry_run: bool, as_json: bool, config_path: Path | None) -> Non
 
 
 def _parsed(what: str, text: str) -> "Query":
-    from models.query import parse
+    from models.query import mistakable, parse
 
     try:
-        return parse(text)
+        parsed = parse(text)
     except InputError as error:
         raise InputError(f"{what}: {str(error).removeprefix('query: ')}") from None
+    for note in mistakable(text):
+        click.echo(f"sentimon: {what}: {note}", err=True)
+    return parsed
 
 
 def _app_or_none(path: Path | None) -> App | None:

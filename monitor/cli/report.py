@@ -14,6 +14,7 @@ from monitor.app import draw_digest, draw_journey, utc_now
 from monitor.cli.options import open_app, with_config
 
 WEEK = timedelta(days=7)
+YEARS = range(1970, 9999)  # nobody posted before, and around them there is room for time zones and weeks beside
 
 
 class Week(click.ParamType[str]):
@@ -26,11 +27,15 @@ class Week(click.ParamType[str]):
         text = str(value).strip().upper()
         try:
             if found := re.fullmatch(r"(\d{4})-?W(\d{1,2})", text):
-                return f"{datetime.fromisocalendar(int(found[1]), int(found[2]), 1):%Y-%m-%d}"
-            day = datetime.fromisoformat(text)
-            return f"{day - timedelta(days=day.weekday()):%Y-%m-%d}"
+                monday = datetime.fromisocalendar(int(found[1]), int(found[2]), 1)
+            else:
+                day = datetime.fromisoformat(text)
+                monday = day - timedelta(days=day.weekday())
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a week; write 2026-W47, or a day of it as 2026-11-16", param, ctx)
+        if monday.year not in YEARS:
+            self.fail(f"{value!r} lies too far back or ahead; choose one that is over, from {YEARS[0]} on", param, ctx)
+        return f"{monday:%Y-%m-%d}"
 
 
 @click.command()
@@ -64,7 +69,11 @@ def report(week: str | None, out: Path, config_path: Path | None) -> None:
             draw_journey=draw_journey,
         )
     pictures = {CHART: message.image} if message.image else {}
-    out.write_text(embedded(message.html or "", {**pictures, **message.pictures}), encoding="utf-8")
+    html = embedded(message.html or "", {**pictures, **message.pictures})
+    try:
+        out.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}; name another with --out") from error
     click.echo(f"{message.title}: written to {out}")
 
 

@@ -12,23 +12,26 @@ import click
 from db.errors import InputError
 from db.records import Score
 from monitor.cli import output
-from monitor.cli.lines import MOST, Line, read, windows
+from monitor.cli.lines import MOST, Line, is_header, read, windows
 from monitor.cli.model import open_classifier
 from monitor.cli.options import Words, with_config
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default=Path("-"))
-@click.option("--brand", type=Words(), help="Judge lines that name no brand for this one.")
+@click.option("--brand", "brands", multiple=True, type=Words(), help="Judge lines that name no brand for this one.")
 @with_config
 @click.pass_context
-def score(ctx: click.Context, file: Path, brand: str | None, config_path: Path | None) -> None:
+def score(ctx: click.Context, file: Path, brands: tuple[str, ...], config_path: Path | None) -> None:
     """Judge posts from a file or standard input, one JSON line each.
 
     The answers come in the order of the lines. Lines are JSON objects with text and optionally id, brand and language,
     or plain text; the first line tells which.
     """
+    if len(brands) > 1:
+        raise click.UsageError("--brand is given more than once, and a post is judged for one: run it once for each")
     failed = posts = 0
+    shown = "standard input" if str(file) == "-" else str(file)
     with ExitStack() as stack:
         source = _open(file, stack)
         typed = source.isatty()
@@ -36,13 +39,13 @@ def score(ctx: click.Context, file: Path, brand: str | None, config_path: Path |
         # Answers on a terminal show by themselves how far it is, and a bar would be drawn among them.
         watched = not typed and not output.is_terminal(sys.stdout)
         show = stack.enter_context(output.progress("scoring", _size(source), watched))
-        for window in windows(read(source, brand), 1 if typed else MOST):
+        for window in windows(_read(source, shown, *brands), 1 if typed else MOST):
             scores = iter(classifier.score([line.post for line in window if line.post]))
             output.print_lines(_answers(window, scores))
             for line in window:
                 if line.error:
                     failed += 1
-                    click.echo(f"sentimon: {file}: {line.error}", err=True)
+                    click.echo(f"sentimon: {shown}: {line.error}", err=True)
             posts += len(window)
             show(posts, source.tell() if source.seekable() else 0)
     if failed:
@@ -56,6 +59,22 @@ def _open(file: Path, stack: ExitStack) -> BinaryIO:
         return stack.enter_context(file.open("rb"))
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _read(source: BinaryIO, shown: str, brand: str | None = None) -> Iterator[Line]:
+    """Read lines, and say of what was hardly meant as lines of text."""
+
+    def looked_at() -> Iterator[bytes]:
+        for number, line in enumerate(source):
+            if number == 0 and is_header(line):
+                note = "looks like CSV, and each line is rated as text; `sentimon import` reads CSV"
+                click.echo(f"sentimon: {shown}: {note}", err=True)
+            yield line
+
+    try:
+        yield from read(looked_at(), brand)
+    except InputError as error:
+        raise InputError(f"{shown}: {error}") from error
 
 
 def _size(source: BinaryIO) -> int | None:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from monitor import config, plugins
 from monitor.cli.options import open_app, with_config
 from monitor.sections import SECONDS
 from monitor.words import counted
+
+if TYPE_CHECKING:
+    from models.query import Query
 
 
 @click.command()
@@ -41,10 +45,10 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
 
     for brand in settings.brands:
         accounts = [f"account on {platform}: {account}" for platform, account in brand.accounts.items()]
-        hidden = [f"hidden: {brand.hide}"] if brand.hide else []
+        hidden = [f"hidden: {brand.hide}", *_mistakable("hide", brand.hide)] if brand.hide else []
         report(
             f"brand {brand.name} ({'own' if brand.own else 'competitor'})",
-            [f"query: {brand.query}", *hidden, *accounts],
+            [f"query: {brand.query}", *_mistakable("query", brand.query), *hidden, *accounts],
         )
     for source in settings.sources:
         how = "" if source.collector_kind.pushed else f", every {_span(source.every)}"
@@ -81,6 +85,12 @@ def check(ctx: click.Context, config_path: Path | None) -> None:
         click.echo("      no channels: alerts are listed by `sentimon alerts`, nobody is told")
     if wrong:
         ctx.exit(1)
+
+
+def _mistakable(what: str, query: "Query") -> list[str]:
+    from models.query import mistakable
+
+    return [f"note: {what}: {note}" for note in mistakable(query.text)]
 
 
 def _told(channel: config.ChannelConfig, settings: config.Config) -> tuple[list[str], str | None]:

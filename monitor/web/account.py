@@ -7,13 +7,13 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from db.desk import SCOPES, User
+from db.desk import SCOPE_ROLES, SCOPES, User
 from db.errors import InputError
 from db.store import Store
 from monitor import accounts
 from monitor.web import throttle
 from monitor.web.addresses import peer
-from monitor.web.auth import SCOPE_ROLES, form, need
+from monitor.web.auth import form, need
 from monitor.web.forms import Form, Refused, line
 from monitor.web.login import DIFFERENT
 from monitor.web.site import SEEN, Site

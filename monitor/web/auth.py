@@ -19,7 +19,7 @@ from fastapi.responses import Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.desk import Session, User
+from db.desk import SCOPE_ROLES, Session, User
 from db.errors import SentimonError
 from db.store import Store
 from db.tokens import hashed
@@ -34,7 +34,6 @@ VISIT = "sentimon_visit"  # of somebody who has not logged in: what the tokens o
 LOCAL = User(id=0, name="local", role="admin")
 LONGEST = timedelta(days=7)  # of a session, however busy
 NOTED = timedelta(minutes=1)  # how often it is written down that a session or a token was used
-SCOPE_ROLES = {"read": "viewer", "desk": "responder", "admin": "admin"}
 
 # What is shown to everybody, or has a key of its own in its address, form or header.
 _OPEN = re.compile(r"/(login(/.*)?|invite|static/.*|favicon\.ico|healthz|in/.*|alerts/[0-9]+(/chart\.svg)?)")

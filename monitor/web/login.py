@@ -17,6 +17,8 @@ from monitor.web.forms import Form, Refused, line
 from monitor.web.site import SEEN, Site, user_of
 
 WRONG = "Name or password is wrong."
+# What is said after an act, by the name that stands in the address: nothing in an address is shown as it is.
+DONE = {"first": "The first user was added. From now on everybody logs in: log in with that name and password."}
 SPENT = "This link is not good any more: ask for another one."
 DIFFERENT = "The two passwords differ."
 AT_ONCE = 2  # passwords that are checked at the same time: each takes 64 MiB
@@ -29,13 +31,13 @@ def mount(app: FastAPI, site: Site) -> None:
     def page(request: Request, after: str, status: int = 200, **more: Any) -> Response:
         with site.store() as store:
             nobody = not store.users.any()
-        values = {"next": after, "oidc": site.config.web.oidc, "nobody": nobody, "name": "", "notice": ""}
+        values = {"next": after, "oidc": site.config.web.oidc, "nobody": nobody, "name": "", "notice": "", "done": ""}
         return site.page(request, "login.html", {**values, **more}, status)
 
     @app.api_route("/login", methods=SEEN)
-    def show(request: Request, next: str = "/") -> Response:
+    def show(request: Request, next: str = "/", did: str = "") -> Response:
         after = path_within(next)
-        return site.go(request, after) if user_of(request) else page(request, after)
+        return site.go(request, after) if user_of(request) else page(request, after, done=DONE.get(did, ""))
 
     @app.post("/login")
     async def login(request: Request) -> Response:

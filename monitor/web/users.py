@@ -12,7 +12,7 @@ from db.errors import InputError
 from db.records import NO_BRAND
 from db.store import Store
 from monitor import accounts
-from monitor.web.auth import form, need
+from monitor.web.auth import LOCAL, form, need
 from monitor.web.forms import Form, line
 from monitor.web.site import SEEN, Site
 
@@ -51,9 +51,9 @@ def mount(app: FastAPI, site: Site) -> None:
 
     @app.post("/users")
     async def act(request: Request, user: Admin) -> Response:
-        return await run_in_threadpool(decide, request, await form(request))
+        return await run_in_threadpool(decide, request, await form(request), user)
 
-    def decide(request: Request, given: Form) -> Response:
+    def decide(request: Request, given: Form, user: User) -> Response:
         name = line(given.get("name", ""), accounts.LONGEST_NAME)
         with site.store() as store:
             try:
@@ -61,7 +61,10 @@ def mount(app: FastAPI, site: Site) -> None:
                     link = _do(site, request, store, given, name)
             except InputError as error:
                 return page(request, store, 400, notice=str(error), typed=given)
-            return page(request, store, link=link, invited=name) if link else site.go(request, "/users")
+            if link:
+                return page(request, store, link=link, invited=name)
+            # Whoever was at this machine without a name is a stranger from the first user on.
+            return site.go(request, "/login?next=/users&did=first" if user == LOCAL else "/users")
 
 
 def _do(site: Site, request: Request, store: Store, given: Form, name: str) -> str:

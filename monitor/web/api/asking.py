@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import CoreSchema, core_schema
 
 from db.desk import User, visible
+from db.errors import InputError
 from db.filters import POSTING, Filter
 from db.labels import COUNTED_STAGES, PILLARS, REPLIES, SENTIMENTS, TOUCHPOINTS
 from db.posts import NOT_RATED
@@ -87,6 +88,13 @@ Pillars = Annotated[list[Annotated[str, OneOf(PILLARS)]], Field(max_length=MOST_
 Touchpoints = Annotated[list[Annotated[str, OneOf(TOUCHPOINTS)]], Field(max_length=MOST_NAMES)]
 Id = Annotated[int, Path(ge=1, le=LARGEST_ID, description="Its number.", examples=[1])]
 
+
+def check_order(since: datetime | None, until: datetime | None) -> None:
+    """Refuse a span that ends before it begins, as the pages do: no posts would be taken for an answer."""
+    if since and until and since >= until:
+        raise InputError("until: the span ends before it begins; take a later end")
+
+
 Reader = Annotated[User, Depends(need_scope("read"))]
 Worker = Annotated[User, Depends(need_scope("desk"))]
 
@@ -110,5 +118,6 @@ class Span(BaseModel):
 
     def filter(self, user: User) -> Filter:
         """Return the filter, narrowed to the brands that somebody may see."""
+        check_order(self.since, self.until)
         brands = visible(user, self.brand)
         return Filter(self.since, self.until, brands, tuple(self.source), tuple(self.stage))

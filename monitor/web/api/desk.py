@@ -29,6 +29,7 @@ from monitor.web.api.asking import (
     Whole,
     Words,
     Worker,
+    check_order,
 )
 from monitor.web.api.posts import TEXT_LENGTH
 from monitor.web.api.problems import documented
@@ -62,6 +63,7 @@ class AskedCases(Span):
 
     def question(self, user: User) -> Asked:
         """Return the question, narrowed to the brands that somebody may see."""
+        check_order(self.since, self.until)
         return Asked(
             brands=visible(user, self.brand),
             sources=tuple(self.source),
@@ -151,7 +153,7 @@ def router(site: Site) -> APIRouter:
             seen(store, number, user)
             return models.case_out(do(store, number, user, site.clock(), **given))
 
-    @routes.get("/cases", responses=documented())
+    @routes.get("/cases", responses=documented(400))
     def cases(asked: Annotated[AskedCases, Query()], user: Reader) -> models.Cases:
         """List cases, the most urgent first; where only closed ones are asked for, those closed last first."""
         question, now = asked.question(user), site.clock()

@@ -90,7 +90,7 @@ def router(site: Site) -> APIRouter:
     """Make the addresses."""
     routes = APIRouter(tags=["Posts"])
 
-    @routes.get("/posts", responses=documented())
+    @routes.get("/posts", responses=documented(400))
     def posts(asked: Annotated[AskedPosts, Query()], user: Reader) -> models.Posts:
         """List posts, the newest first: those that were judged, or found to be beyond judging."""
         with site.store() as store:

@@ -11,14 +11,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from monitor.web.problem import TYPE, problem
 
 WHEN = {
-    400: "What was asked makes no sense, or the body cannot be read.",
+    400: "What was asked makes no sense, or the body is no UTF-8 text.",
     401: "The token is missing, unknown, expired or revoked.",
     403: "The token lacks the scope, its owner the role; or a browser sent no X-CSRF-Token.",
     404: "There is no such thing, or it belongs to a brand that the token's owner may not see.",
     405: "This address takes other methods.",
     409: "Somebody else has it, or has changed it since: read it again. `current` is how it is now.",
     413: "The body is too large.",
-    422: "A parameter or the body is not as described: `detail` names the first that is not.",
+    422: "A parameter or the body is not as described, or the body is no JSON: `detail` names the first mistake.",
     429: "Too many requests: wait as long as Retry-After says.",
     503: "The database cannot answer now: try again.",
 }

@@ -16,7 +16,7 @@ from jobs.trends.experience import Experience
 from jobs.trends.journey import Journey
 from jobs.trends.overview import Overview
 from monitor.web.api import models
-from monitor.web.api.asking import Moment, Names, OneOf, Reader, Span, Stages
+from monitor.web.api.asking import Moment, Names, OneOf, Reader, Span, Stages, check_order
 from monitor.web.api.problems import documented
 from monitor.web.site import Site
 from monitor.web.trends import answers
@@ -84,7 +84,7 @@ def router(site: Site) -> APIRouter:
     """Make the addresses."""
     routes = APIRouter(tags=["Trends"])
 
-    @routes.get("/trends", responses=documented())
+    @routes.get("/trends", responses=documented(400))
     def trends(asked: Annotated[AskedCounts, Query()], user: Reader) -> list[models.Count]:
         """Count posts of each brand by sentiment, step by step; the last 10,000 rows at most."""
         keys = ([asked.step] if asked.step != "all" else []) + list(asked.by)
@@ -116,13 +116,14 @@ def router(site: Site) -> APIRouter:
         question, brands = asked.question(site, user), brands_for(site.config, user)
         return answers.compare(site, question, asked.by, [*brands.own, *brands.rivals])
 
-    @routes.get("/care", responses=documented())
+    @routes.get("/care", responses=documented(400))
     def care(asked: Annotated[AskedCare, Query()], user: Reader) -> Care:
         """Say how long people wait for an answer, what becomes of their posts, and what they say of our answers.
 
         By person only to approvers.
         """
         now = site.clock()
+        check_order(asked.since, asked.until)
         until = min(asked.until or now, now)
         since = asked.since or until - timedelta(days=CARE_DAYS)
         with site.store() as store:

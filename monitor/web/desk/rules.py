@@ -34,7 +34,8 @@ def mount(app: FastAPI, site: Site) -> None:
             "rules": [
                 {"rule": one, "says": said(one, user), "yours": _theirs(one, user)} for one in _seen(store, user)
             ],
-            "choices": _choices(site, store, user),
+            "choices": _choices(site, store, user, more.get("edited")),
+            "rivals": any(not brand.own and user.sees(brand.name) for brand in site.config.brands),
             "people": people(store, user),
             "levels": LEVELS,
             "plain": words.plain,
@@ -175,10 +176,15 @@ def _read(given: Form, known: Rule | None) -> Rule:
     )
 
 
-def _choices(site: Site, store: Store, user: User) -> list[tuple[str, str, str, Sequence[str]]]:
-    """Return what can be said of posts: the field, its attribute in Conditions, its title, the values."""
+def _choices(site: Site, store: Store, user: User, edited: Rule | None) -> list[tuple[str, str, str, Sequence[str]]]:
+    """Return what can be said of posts: the field, its attribute in Conditions, its title, the values.
+
+    Of brands those that are answered for, and what the rule that is edited names already: it can be taken off.
+    """
+    own = [brand.name for brand in site.config.brands if brand.own and user.sees(brand.name)]
+    named = [name for name in (edited.when.brands if edited else ()) if name not in own and user.sees(name)]
     return [
-        ("brand", "brands", "Brand", [brand.name for brand in site.config.brands if user.sees(brand.name)]),
+        ("brand", "brands", "Brand", [*own, *named]),
         ("source", "sources", "Source", sorted(store.mentions.counts_by_source())),
         ("sentiment", "sentiments", "Sentiment", SENTIMENTS),
         ("stage", "stages", "Stage", STAGES),
