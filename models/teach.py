@@ -35,6 +35,8 @@ def main() -> None:
         teach(args.teacher, args.data, args.source, args.posts, args.output)
     except SentimonError as error:
         sys.exit(f"teach: {error}")
+    except OSError as error:
+        sys.exit(f"teach: {args.output}: cannot be written: {error.strerror}; name another with --output")
 
 
 def teach(teachers: Sequence[Path], data: Path, source: str, count: int | None, output: Path) -> None:
@@ -51,7 +53,7 @@ def teach(teachers: Sequence[Path], data: Path, source: str, count: int | None, 
     classifiers = [BundledClassifier(teacher, None) for teacher in teachers]
     with output.open("a", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        if not done:
+        if not output.stat().st_size:
             rows.writerow(COLUMNS)
         for start in range(0, len(asked), AT_ONCE):
             names = asked[start : start + AT_ONCE]
