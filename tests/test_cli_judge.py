@@ -143,7 +143,7 @@ def test_a_post_is_judged_for_one_brand(folder: Path) -> None:
     [
         ("I hate Acme\n".encode("utf-16"), "is no UTF-8 text: unpack it, or save it as UTF-8"),
         ("I hate Acme\n".encode("utf-16-be"), "is no UTF-8 text, it holds NUL bytes"),
-        (gzip.compress(b"awful"), "is no UTF-8 text: unpack it"),
+        (gzip.compress(b"awful", mtime=0), "is no UTF-8 text: unpack it"),
         (b"\x7fELF\x02\x01\x01\0", "is no UTF-8 text, it holds NUL bytes"),
         (b'[{"text": "awful"}, {"text": "love it"}]\n', "line 1: JSON goes one object a line; `jq -c '.[]' FILE`"),
         (b'["awful"]', "line 1: JSON goes one object a line"),
