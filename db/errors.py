@@ -12,7 +12,7 @@ SentimonError
     SourceUnavailable   tried in vain; the next run tries again
   DeliveryFailed        a notification could not be handed over
   ReplyRefused          a reply was certainly not sent, and will not be unless somebody acts
-  Stale                 somebody has changed the case meanwhile, or holds it
+  Stale                 somebody has changed the case, or the rule, meanwhile, or holds it
   NotAllowed            the role of who asks does not suffice
 """
 
@@ -89,7 +89,10 @@ class ReplyRefused(SentimonError):
 
 
 class Stale(SentimonError):
-    """Somebody has changed a case meanwhile, or holds it. `current` is the case as it is, None where it is gone."""
+    """Somebody has changed a case meanwhile, or holds it: `current` is the case as it is, None where it is gone.
+
+    A rule can have been changed meanwhile too; then `current` is None.
+    """
 
     def __init__(self, message: str, current: "Case | None") -> None:
         super().__init__(message)

@@ -1,6 +1,6 @@
 """What happened to a case, what the team wrote on it, and its tags: the tables events, notes and tags.
 
-Events are never changed, which triggers hold. They hold names, levels and times, never words of posts or notes.
+Events are never changed, which triggers hold. They hold names, levels, labels and times, never words of posts or notes.
 """
 
 import json

@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from db import events
+from db.desk import Event
 from db.errors import InputError
 from db.labels import GUIDE, LABELS
 from db.mentions import MATCH_COLUMNS, MATCH_TABLES, match_from_row
@@ -34,14 +36,17 @@ class Verdicts:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def give(self, verdicts: Sequence[Verdict]) -> int:
-        """Keep verdicts, put them in force and count; runs in the caller's transaction.
+    def give(self, verdicts: Sequence[Verdict], *, about_told: bool = False) -> int:
+        """Keep verdicts, put them in force, count, and write in the trails of cases what they change.
 
         Returns how many say something new: one that repeats a post's newest verdict, or is known already, changes
-        nothing. Raises InputError for a match that is not there and for a label that is not in the guide.
+        nothing. Raises InputError for a match that is not there and for a label that is not in the guide. Runs in the
+        caller's transaction, who writes down that a post is about the brand, or is not, where it is `about_told`.
         """
         new = [verdict.match_id for verdict in verdicts if self._keep(verdict)]
+        before = self._in_cases(new)
         put_in_force(self._db, dict.fromkeys(new))
+        self._tell(before, self._in_cases(new), ("about_us",) if about_told else ())
         return len(new)
 
     def sample(self, count: int, brand: str | None, seed: int) -> list[tuple[Match, Score]]:
@@ -178,6 +183,28 @@ class Verdicts:
         )
         return True
 
+    def _in_cases(self, match_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+        """Return what is in force on those of these matches that have a case, by the number of the case."""
+        labels = ", ".join(f"k.{question}" for question in GUIDE)
+        sql = f"""SELECT c.id AS case_id, c.match_id, {labels}, k.about AS about_us
+            FROM cases c JOIN matches k ON k.id = c.match_id
+            WHERE c.match_id IN (SELECT value FROM json_each(?)) ORDER BY c.id"""
+        return {row["case_id"]: row for row in self._db.query(sql, [json.dumps(list(match_ids))])}
+
+    def _tell(
+        self, before: Mapping[int, Mapping[str, Any]], after: Mapping[int, Mapping[str, Any]], told: Sequence[str]
+    ) -> None:
+        """Write in the trails of cases what was changed, by whom, from what to what."""
+        for case_id, now in after.items():
+            was, verdict = before[case_id], self.newest(now["match_id"])
+            changed = {
+                name: f"from {_said(name, was[name])} to {_said(name, now[name])}"
+                for name in (*GUIDE, "about_us")
+                if was[name] != now[name] and name not in told
+            }
+            if changed and verdict:
+                events.add(self._db, Event(0, case_id, verdict.at, "corrected", verdict.reviewer, changed))
+
     def _of(self, match_id: int) -> list[Verdict]:
         sql = f"SELECT {_VERDICT_COLUMNS} FROM verdicts v WHERE match_id = ? ORDER BY given_at, id"
         return [_verdict(row) for row in self._db.query(sql, [match_id])]
@@ -202,6 +229,10 @@ def _check(verdict: Verdict) -> None:
         if label not in LABELS[question]:
             known = ", ".join(LABELS[question])
             raise InputError(f"match {verdict.match_id}: {question} cannot be {label!r}; choose from {known}")
+
+
+def _said(name: str, value: Any) -> str:
+    return ("yes" if value else "no") if name == "about_us" else value or "not rated"
 
 
 def _verdict(row: Mapping[str, Any]) -> Verdict:

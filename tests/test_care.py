@@ -159,7 +159,33 @@ def test_a_viewer_sees_no_persons_and_no_other_brands(store: Store, folder: Path
             assert "ben" not in text, path
             assert "Bolt" not in text.replace("brand=Bolt", ""), path
         assert client.get("/care.json").json()["all"]["first_reply"]["n"] == 1
-        assert client.get("/care.json?brand=Bolt").json()["all"]["first_reply"]["n"] == 0
+        refused = client.get("/care.json?brand=Bolt")
+        assert (refused.status_code, refused.text) == (
+            400,
+            "brand=Bolt in the address: there is no such brand; take one of Acme\n",
+        )
+
+
+@pytest.mark.parametrize("page", ["/care", "/care.csv", "/care.json"])
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ("span=forever", "span=forever in the address: there is no such span; take one of 7d, 28d, 90d, 365d"),
+        ("source=nonsense", "source=nonsense in the address: there is no such source; take one of x"),
+        ("brand=nonsense", "brand=nonsense in the address: there is no such brand; take one of Acme"),
+        ("days=7", "days=7 in the address: this page takes no such thing; it takes span, brand, source"),
+        ("sentiment=foo", "sentiment=foo in the address: this page takes no such thing"),
+    ],
+)
+def test_an_address_that_makes_no_sense_is_answered_with_what_to_write(
+    store: Store, folder: Path, page: str, asked: str, why: str
+) -> None:
+    case_of(store, 1, at=NOW - DAY)
+    with pages(folder, SITE, user=ANN) as client:
+        refused = client.get(f"{page}?{asked}")
+        assert (refused.status_code, refused.text.count("\n")) == (400, 1)
+        assert refused.text.startswith(why)
+        assert client.get(f"{page}?span=&brand=&source=").status_code == 200
 
 
 def test_the_table_is_defused_and_agrees_with_the_json(store: Store, folder: Path) -> None:

@@ -398,3 +398,19 @@ def test_a_sample_leaves_out_a_post_that_goes_while_it_is_drawn(store: Store, mo
 
     monkeypatch.setattr(heapq, "nsmallest", drawn)
     assert [match.id for match, _ in store.verdicts.sample(2, None, seed=1)] == [second.id]
+
+
+def test_what_people_change_on_a_post_with_a_case_is_in_its_trail_wherever_they_say_it(store: Store) -> None:
+    first, second = scored(store, "awful acme", "awful acme again")
+    with store.transaction():
+        store.cases.open(first, None, "asks for an answer", 1.0, NOW)
+    give(store, verdict(first, 5, sentiment="neutral"), verdict(second, 5, sentiment="neutral"))
+    give(store, verdict(first, 3, "bob", sentiment="positive"))  # older than what counts
+    give(store, verdict(first, 6, "bob", sentiment="neutral"))  # agrees with it
+    give(store, verdict(first, 7, "bob", about=False, sentiment="neutral"))
+    told = [(each.what, each.who, each.at, dict(each.detail)) for each in store.cases.events(1)][1:]
+    assert told == [
+        ("corrected", "ann", NOW + 5 * MINUTE, {"sentiment": "from negative to neutral"}),
+        ("corrected", "bob", NOW + 7 * MINUTE, {"about_us": "from yes to no"}),
+    ]
+    assert store.cases.newest_event() == 3

@@ -7,14 +7,17 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from bs4 import BeautifulSoup
 
 from db.desk import Session
 from db.errors import InputError
 from db.tokens import hashed
+from jobs.desk import acts
 from jobs.desk.hours import Hours
 from jobs.schedule import run_job
 from monitor import config, plugins
 from monitor.app import App
+from monitor.web.auth import LOCAL
 from monitor.web.desk.times import until
 from monitor.web.desk.words import Waiting, waiting
 from tests.support import DAY, HOUR, MINUTE, NOW, judge, keep, mention
@@ -33,10 +36,26 @@ FILTERS: Sequence[tuple[Mapping[str, str | Sequence[str]], set[int]]] = [
     ({"assignee": "bob"}, {1}),
     ({"assignee": "-"}, {2, 3}),
     ({"tag": "vip"}, {2}),
-    ({"stage": "nonsense", "level": "<script>"}, {1, 2, 3}),
     ({"q": 'a"b OR ('}, set()),
     ({"alert": "12"}, set()),
-    ({"alert": "99999999999999999999"}, {1, 2, 3}),
+]
+WRONG: Sequence[tuple[str, str]] = [
+    ("source=nonsense", "source=nonsense in the address: there is no such source; take one of reddit, x"),
+    ("brand=acme", "brand=acme in the address: there is no such brand; take one of Acme, Zenith"),
+    ("sentiment=foo&level=high", "there is no such sentiment; take one of negative, neutral, positive"),
+    (
+        "level=%3Cscript%3E",
+        "level=<script> in the address: there is no such level; take one of low, normal, high, urgent",
+    ),
+    ("tab=ours", "there is no such tab; take one of answer, mine, waiting, snoozed, done, all"),
+    ("assignee=nobody", "there is no such assignee; take one of -, ann, bob"),
+    ("overdue=maybe", "there is no such overdue; take one of 1"),
+    ("alert=99999999999999999999", "not a number; write one, or leave it out"),
+    ("page=last", "not a number"),
+    ("sort=zzz", "sort=zzz in the address: this page takes no such thing; it takes brand, source, tag"),
+    ("days=abc", "days=abc in the address: this page takes no such thing"),
+    ("q=" + "a" * 201, "40 values of 200 characters are read at most"),
+    ("&".join(f"tag={number}" for number in range(400)), "40 values of 200 characters are read at most"),
 ]
 NONSENSE: Sequence[tuple[Mapping[str, str], int]] = [
     ({"do": "claim"}, 400),
@@ -103,6 +122,47 @@ def test_filters_stand_in_the_address(desk: Desk) -> None:
         assert "<script>" not in page.text
 
 
+@pytest.mark.parametrize(("asked", "why"), WRONG)
+def test_an_address_that_makes_no_sense_lists_nothing_and_says_what_to_write(asked: str, why: str, desk: Desk) -> None:
+    desk.open("acme charged twice")
+    desk.open("acme is fine", source="reddit")
+    answer = desk.who("ann").get(f"/desk?{asked}")
+    assert answer.status == 400
+    page = BeautifulSoup(answer.text, "html.parser")
+    (told,) = page.select('[role="alert"]')
+    assert why in " ".join(told.get_text().split())
+    assert not page.select(".item")
+    assert page.select_one('.empty a[href$="desk"]')
+    case = desk.who("ann").get(f"/desk/cases/1?{asked}")
+    assert why in text(case)
+    assert "acme charged twice" in text(case)
+
+
+def test_what_our_own_links_say_is_no_mistake(desk: Desk) -> None:
+    desk.open("acme is awful")
+    for asked in ("?did=dismissed&of=1", "?tab=answer&page=1", "?assignee=ANN&q=&tag=", "?alert=7&overdue=1"):
+        assert desk.who("ann").get(f"/desk{asked}").status == 200, asked
+    with desk.store as store, store.transaction():  # claimed before there were users
+        acts.assign(store, 1, LOCAL, NOW, to=LOCAL.name)
+    assert items(desk.who("ann").get("/desk?assignee=local")) == [1]
+    assert desk.who("ann").get("/desk/cases/1?use=1&like=1&did=saved").status == 200
+
+
+def test_a_view_that_asks_for_what_has_gone_says_so_and_can_be_removed(desk: Desk) -> None:
+    desk.open("acme is awful")
+    ann = desk.who("ann")
+    ann.press("/desk/views", name="Old ones", query="source=myspace&level=high")
+    ann.press("/desk/views", name="Fine ones", query="level=high")
+    page = soup(ann.get("/desk"))
+    (spoilt,) = [row for row in page.select("li.row") if "asks for what is not there any more" in row.get_text()]
+    assert "Old ones" in spoilt.get_text()
+    opened = ann.get("/desk?source=myspace&level=high")
+    assert (opened.status, "there is no such source" in text(opened)) == (400, True)
+    assert "views/1/remove" in opened.text
+    assert ann.press("/desk/views/1/remove").status == 303
+    assert "not there any more" not in ann.get("/desk").text
+
+
 def test_a_long_list_has_pages(desk: Desk) -> None:
     desk.open(*(f"acme is awful {number}" for number in range(40)))
     first, second = desk.who("ann").get("/desk"), desk.who("ann").get("/desk?page=2")
@@ -120,7 +180,9 @@ def test_brands_that_somebody_may_not_see_are_not_there(desk: Desk) -> None:
     desk.open("zenith is awful", brand="Zenith")
     zoe = desk.who("zoe")
     assert items(zoe.get("/desk?tab=all")) == [2]
-    assert items(zoe.get("/desk?brand=Acme")) == []
+    refused = zoe.get("/desk?brand=Acme")
+    assert (refused.status, "is awful" in refused.text) == (400, False)
+    assert "there is no such brand; take one of Zenith" in text(refused)
     assert zoe.get("/desk/cases/1").status == 404
     assert desk.press("zoe", "claim", 1).status == 404
     assert "Acme" not in zoe.get("/desk").text

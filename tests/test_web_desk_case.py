@@ -5,6 +5,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 
 from db.records import Reach
+from monitor.web.desk.words import plain
 from tests.support import DAY, MINUTE, NOW, rows
 from tests.web_desk_rig import Desk, desk, soup, start, text
 from tests.web_visitor import Answer
@@ -180,6 +181,28 @@ def test_a_label_is_corrected_with_one_button_and_counts_at_once(desk: Desk) -> 
     assert rows(desk.folder / "posts.db", counted) == [(1, 0, "purchase")]
     given = rows(desk.folder / "posts.db", "SELECT reviewer, sentiment, stage, pillar FROM verdicts ORDER BY id DESC")
     assert given[0] == ("ann", "positive", "purchase", None)  # the pillar was left as it was
+
+
+def test_a_correction_is_in_the_trail_with_who_made_it_from_what_to_what(desk: Desk) -> None:
+    desk.open("acme is awful")
+    was = desk.case().match
+    desk.press("ann", "correct", sentiment="positive")
+    desk.press("bob", "correct", stage="purchase", touchpoint="contact_centre")
+    desk.press("bob", "correct", sentiment="positive")  # says nothing new
+    said = text(desk.who("vera").get("/desk/cases/1"))
+    assert f"ann corrected (sentiment: from {was.sentiment} to positive)" in said
+    assert f"stage: from {plain(was.stage or 'not rated')} to purchase" in said
+    assert f"touchpoint: from {plain(was.touchpoint or 'not rated')} to contact centre)" in said
+    assert happened(desk) == ["opened", "corrected", "corrected"]
+    assert desk.case().version == 0  # whoever holds it is not disturbed
+
+
+def test_not_about_us_is_one_event_of_the_trail_and_taking_it_back_is_another(desk: Desk) -> None:
+    desk.open("acme is awful")
+    desk.press("ann", "correct", about="0")
+    desk.press("bob", "correct", about="1")
+    assert happened(desk) == ["opened", "dismissed", "corrected"]
+    assert "bob corrected (about us: from no to yes)" in text(desk.who("ann").get("/desk/cases/1"))
 
 
 def test_not_about_us_counts_nowhere_and_needs_no_answer(desk: Desk) -> None:

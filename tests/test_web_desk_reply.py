@@ -77,9 +77,22 @@ def test_where_nothing_can_be_sent_the_page_says_why_and_leads_there(team: Desk)
     assert link
     assert link["href"] == "https://x.example/post"
     assert "Replies on reddit are not set up here" in page.get_text()
+    assert "Left empty, only the fact that it was answered is kept." in page.get_text()
     assert team.press("ann", "by hand", text="We called her.").status == 303
     assert team.case().state == "replied"
     assert "We called her." in text(team.who("bob").get("/desk/cases/1"))
+
+
+def test_an_answer_on_the_platform_itself_keeps_the_text_above_and_says_so(team: Desk) -> None:
+    team.open("acme is awful", "acme is worse", source="mastodon")
+    page = soup(team.who("ann").get("/desk/cases/1"))
+    fold = page.select_one('details:has(button[value="by hand"])')
+    assert fold
+    assert "Left empty, only the fact that it was answered is kept." in fold.get_text()
+    for number, said in ((1, ""), (2, "We called her.")):
+        team.press("ann", "draft", number, text="Sorry!")
+        assert team.press("ann", "by hand", number, text=said).status == 303
+        assert [(one.state, one.text) for one in team.replies(number)] == [("by hand", said)]
 
 
 def test_of_a_reply_that_nobody_knows_of_a_person_says_what_became(team: Desk) -> None:

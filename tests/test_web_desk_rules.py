@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 
 from db.desk import Conditions, Rule
 from jobs.desk.rules import save
@@ -57,12 +58,78 @@ def test_rules_are_ordered_switched_off_changed_and_removed(desk: Desk) -> None:
     lea.press("/desk/rules", do="disable", id="1")
     assert [rule.enabled for rule in rules(desk)] == [True, False, True]
     assert "1000" in str(soup(lea.get("/desk/rules?edit=1")).select_one('input[name="followers"]'))
-    lea.press("/desk/rules", do="save", id="1", name="A2", query="refund OR money", ignore="1")
+    lea.press("/desk/rules", do="save", id="1", seen=seen(desk), name="A2", query="refund OR money", ignore="1")
     changed = rules(desk)[1]
     assert (changed.name, changed.when.query, changed.ignore, changed.enabled) == ("A2", "refund OR money", True, False)
     lea.press("/desk/rules", do="enable", id="1")
     lea.press("/desk/rules", do="remove", id="2")
     assert [rule.name for rule in rules(desk)] == ["C", "A2"]
+
+
+def seen(desk: Desk, number: int = 1, who: str = "lea") -> str:
+    """Open the form of a rule, and return which version of the rule it shows."""
+    field = soup(desk.who(who).get(f"/desk/rules?edit={number}")).select_one('input[name="seen"]')
+    assert field
+    return str(field["value"])
+
+
+@pytest.fixture
+def two(desk: Desk) -> Desk:
+    """A rule, and a second approver."""
+    with desk.store as store, store.transaction():
+        save(store, Rule(0, "Loud", Conditions(sentiments=("negative",)), level="high"))
+        bob = store.users.named("bob")
+        assert bob is not None
+        store.users.save(replace(bob, role="approver"))
+    return desk
+
+
+def test_of_two_who_change_a_rule_the_second_sees_both_and_overwrites_nothing_unseen(two: Desk) -> None:
+    old = seen(two, who="bob")
+    assert two.who("lea").press("/desk/rules", do="save", id="1", seen=old, name="Loud", followers="900").status == 303
+    typed = {"id": "1", "name": "Quiet", "sentiment": "positive", "tag": "praise"}
+    refused = two.who("bob").press("/desk/rules", do="save", seen=old, **typed)
+    assert refused.status == 409
+    assert "Somebody has changed this rule meanwhile" in text(refused)
+    assert "at least 900 followers" in text(refused)
+    form = BeautifulSoup(refused.text, "html.parser").select_one("form:has(input[name='name'])")
+    assert form
+    assert form.select_one('input[name="name"][value="Quiet"]')
+    assert form.select_one('input[name="sentiment"][value="positive"][checked]')
+    (kept,) = rules(two)
+    assert (kept.name, kept.when.followers) == ("Loud", 900)
+    now = str(form.select('input[name="seen"]')[0]["value"])
+    assert two.who("bob").press("/desk/rules", do="save", seen=now, **typed).status == 303
+    assert [(rule.name, rule.tag) for rule in rules(two)] == [("Quiet", "praise")]
+
+
+def test_to_try_a_rule_or_be_refused_does_not_make_an_old_page_new(two: Desk) -> None:
+    old, bob = seen(two, who="bob"), two.who("bob")
+    two.who("lea").press("/desk/rules", do="save", id="1", seen=old, name="Loud", followers="900")
+    for fields in ({"do": "try", "name": "Quiet"}, {"do": "try", "name": ""}):
+        answer = bob.press("/desk/rules", id="1", seen=old, sentiment="positive", **fields)
+        assert f'name="seen" value="{old}"' in answer.text, fields
+    assert bob.press("/desk/rules", do="save", id="1", name="Quiet", sentiment="positive").status == 409
+    assert [rule.name for rule in rules(two)] == ["Loud"]
+
+
+def test_what_was_typed_on_a_rule_that_is_gone_is_kept_as_a_new_one(two: Desk) -> None:
+    old = seen(two, who="bob")
+    two.who("lea").press("/desk/rules", do="remove", id="1")
+    refused = two.who("bob").press("/desk/rules", do="save", id="1", seen=old, name="Mine", sentiment="positive")
+    assert (refused.status, rules(two)) == (409, [])
+    assert "This rule is not there any more" in text(refused)
+    form = BeautifulSoup(refused.text, "html.parser")
+    assert form.select_one('input[name="name"][value="Mine"]')
+    assert not form.select('input[name="id"]')
+
+
+def test_a_rule_that_was_switched_off_or_moved_meanwhile_stays_so(two: Desk) -> None:
+    old = seen(two, who="bob")
+    two.who("lea").press("/desk/rules", do="disable", id="1")
+    changed = two.who("bob").press("/desk/rules", do="save", id="1", seen=old, name="Quiet", sentiment="positive")
+    assert changed.status == 303
+    assert [(rule.name, rule.enabled) for rule in rules(two)] == [("Quiet", False)]
 
 
 def test_a_rule_that_cannot_be_used_is_refused_with_what_was_typed(desk: Desk) -> None:

@@ -72,6 +72,12 @@ def following(page: str) -> str | None:
     return "/" + unescape(found[1]).removeprefix("./").removeprefix("/") if found else None
 
 
+def test_that_a_post_counts_once_for_each_brand_is_said_where_several_are_shown(site: Rig) -> None:
+    said = "A post that names two brands stands here, and counts, once for each."
+    assert said in site.get("/posts").text
+    assert said not in site.get("/posts?brand=Acme").text
+
+
 @pytest.mark.parametrize(
     ("asked", "column", "value"),
     [
@@ -174,6 +180,11 @@ def test_a_post_that_somebody_finds_not_to_be_about_us_is_not_among_them(fresh: 
         ("sentiment=sad", "there is no such sentiment; take one of negative, neutral, positive, not_rated"),
         ("alert=first", "alert=first in the address: not the number of an alert"),
         ("since=2026-03-02&until=2026-03-01", "ends before it begins"),
+        ("source=nonsense", "source=nonsense in the address: there is no such source; take one of reddit, x"),
+        ("brand=acme", "brand=acme in the address: there is no such brand; take one of Acme"),
+        ("order=zzz", "there is no such order; take one of newest, negative, reach"),
+        ("sort=zzz", "sort=zzz in the address: this page takes no such thing; it takes brand, source, sentiment"),
+        ("days=7&sentiment=negative", "days=7 in the address: this page takes no such thing"),
         ("after=nonsense", "after in the address: not where a page begins"),
         ("order=negative&after=x~3", "after in the address: not where a page begins"),
         ("since=0001-01-01T00:00%2B14:00", "in the address: not a date"),

@@ -202,7 +202,7 @@ def _judged(store: Store, case: Case, who: User, now: datetime, *, about: bool) 
         return case
     before = store.verdicts.newest(case.match.id)
     labels = before.labels if before else {}
-    store.verdicts.give([Verdict(case.match.id, who.name, now, labels, about=about)])
+    store.verdicts.give([Verdict(case.match.id, who.name, now, labels, about=about)], about_told=True)
     return seen(store, case.id, who)
 
 

@@ -148,23 +148,26 @@ def by_hand(
     now: datetime,
     *,
     url: str | None = None,
-    text: str = "",
+    text: str | None = None,
     version: int | None = None,
 ) -> Case:
-    """Write down that somebody answered on the platform itself; a draft that there is was what they said."""
+    """Write down that somebody answered on the platform itself, and what they said.
+
+    Without `text` a draft that there is was what they said; an empty one says that it is not kept.
+    """
     case = _case(store, case_id, who)
     _may_work(case, who, now)
     last = store.replies.last(case.id)
     _same(case, last, version)
     _settled(last)
-    link, text = _link(url), _tidy(text)
+    link, said = _link(url), None if text is None else _tidy(text)
     if last is None or last.state not in OPEN:
-        last = Reply(0, case.id, who.name, text, "by hand", now, now)
+        last = Reply(0, case.id, who.name, "", "by hand", now, now)
     stored = store.replies.save(
         replace(
             last,
             author=who.name,
-            text=text or last.text,
+            text=last.text if said is None else said,
             state="by hand",
             url=link,
             sent_at=now,

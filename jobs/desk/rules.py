@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from hashlib import sha256
 
 from db.desk import LEVELS, Conditions, Rule
-from db.errors import InputError
+from db.errors import InputError, Stale
 from db.filters import Filter
 from db.labels import PILLARS, REPLIES, SENTIMENTS, STAGES, TOUCHPOINTS
 from db.records import Match
@@ -89,6 +90,23 @@ def checked(rule: Rule, store: Store) -> Rule:
 def save(store: Store, rule: Rule) -> Rule:
     """Check a rule and keep it, new (id 0) or changed; runs in the caller's transaction."""
     return store.rules.save(checked(rule, store))
+
+
+def change(store: Store, rule: Rule, seen: str) -> Rule:
+    """Keep what somebody has changed of a rule, seen as this `version`; runs in the caller's transaction.
+
+    Its place, and whether it is on, stay as they are now. Stale where it says something else by now, or is gone.
+    """
+    there = store.rules.get(rule.id)
+    if there is None or version(there) != seen:
+        raise Stale("somebody has changed this rule meanwhile; look at it again", None)
+    return save(store, replace(rule, enabled=there.enabled, position=there.position))
+
+
+def version(rule: Rule) -> str:
+    """Name what a rule says, without its place and whether it is on: where the name is another, it was changed."""
+    said = (rule.name, rule.when, rule.level, rule.assignee, rule.tag, rule.ignore)
+    return sha256(repr(said).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -11,7 +11,6 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from db.desk import User, visible
-from db.errors import InputError
 from db.times import floor, to_text
 from jobs.desk.care import FEW, GOOD, Care, Group, Share, Spread, care
 from jobs.desk.surveys import HIGHEST
@@ -19,13 +18,12 @@ from jobs.wording import length
 from monitor.shapes import defused
 from monitor.web.auth import need
 from monitor.web.site import SEEN, Site
+from monitor.web.trends.address import check, names
 
 SPANS = {"7d": 7, "28d": 28, "90d": 90, "365d": 365}
 SPAN_NAMES = {"7d": "7 days", "28d": "28 days", "90d": "90 days", "365d": "a year"}
 USUAL = "28d"
 AS_OF = timedelta(minutes=5)  # what only time changes, as whether a case is overdue, is looked at so often
-MOST = 40  # brands or sources of an address
-LONGEST = 200  # characters of one
 FORMULAS = {
     "First response time": "time of our first reply − time of the post; the median, and the one 90 % stay below",
     "First response, business hours": "the same, counting only hours in which the team is there ([desk] in the file)",
@@ -43,19 +41,19 @@ def mount(app: FastAPI, site: Site) -> None:
     install(site)
 
     def gather(request: Request, user: User) -> tuple[Care, dict[str, Any]]:
-        asked = _asked(request)
+        with site.store() as store:
+            known, sources_seen = names(site, store, user), store.posts.named()[1]
+        asked = _asked(request, known)
         now = site.clock()
         brands, sources = visible(user, asked["brand"]), asked["source"]
         since = now - timedelta(days=SPANS[asked["span"]])
-        with site.store() as store:
-            known_brands, known_sources = store.posts.named()
         found = site.cared.of(
             ("care", asked["span"], brands, sources, floor(now, AS_OF)),
             lambda store: care(store, brands, sources, since, now, now, site.config.desk.business),
         )
         choices = {
-            "brands": [brand for brand in known_brands if user.sees(brand)],
-            "sources": known_sources,
+            "brands": known["brand"],
+            "sources": sources_seen,
             "spans": SPAN_NAMES,
         }
         return found, {"asked": asked, "choices": choices}
@@ -186,13 +184,9 @@ def _rows(found: Care, persons: bool) -> Iterator[dict[str, Any]]:
             }
 
 
-def _asked(request: Request) -> dict[str, Any]:
-    """Read span, brands and sources of an address; InputError where the span is none of ours."""
-    span = request.query_params.get("span") or USUAL
-    if span not in SPANS:
-        raise InputError(f"span={span[:20]} in the address: take one of {', '.join(SPANS)}")
-    names = {
-        name: tuple(dict.fromkeys(value[:LONGEST] for value in request.query_params.getlist(name) if value))[:MOST]
-        for name in ("brand", "source")
-    }
-    return {"span": span, **names}
+def _asked(request: Request, known: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Read span, brands and sources of an address; InputError where it says anything else."""
+    given = request.query_params
+    check(given.multi_items(), {"span": SPANS, **known})
+    named = {name: tuple(dict.fromkeys(value for value in given.getlist(name) if value)) for name in known}
+    return {"span": given.get("span") or USUAL, **named}

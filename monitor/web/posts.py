@@ -20,7 +20,7 @@ from jobs.desk import urgency
 from monitor.web.auth import form, need
 from monitor.web.forms import Refused, number_of
 from monitor.web.site import SEEN, Site
-from monitor.web.trends.address import KINDS, address, wanted, word
+from monitor.web.trends.address import KINDS, address, check, names, wanted, word
 from monitor.web.trends.filters import install
 from monitor.web.trends.words import label, percent
 
@@ -43,6 +43,7 @@ NAMES = {
     "until": "Before",
     "copies": "Copies",
 }
+_KNOWN = {**dict.fromkeys(NAMES), "order": ORDERS}  # what an address can say; labels are checked as read
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,16 @@ def mount(app: FastAPI, site: Site) -> None:
     """Add /posts."""
 
     install(site)
-    names = [brand.name for brand in site.config.brands]
 
     @app.api_route("/posts", methods=SEEN, response_class=HTMLResponse)
     def posts(request: Request, user: User = Depends(need("viewer"))) -> Response:  # noqa: B008
         order = request.query_params.get("order", "newest")
         order = order if order in ORDERS else "newest"
         with site.store() as store:
-            choices = _choices(store, names, user)
+            known = names(site, store, user)
+            choices = _choices(known["brand"], store.posts.named()[1])
             try:
+                check([pair for pair in request.query_params.multi_items() if pair[0] != "after"], _KNOWN | known)
                 asked = wanted(request, user)
                 after = _mark(word(request, "after"), order)
             except InputError as error:
@@ -159,10 +161,8 @@ def count(store: Store, asked: Wanted) -> tuple[int, bool]:
     return sum(getattr(every, name) for name in chosen.sentiments or KINDS["sentiment"]), True
 
 
-def _choices(store: Store, names: Sequence[str], user: User) -> dict[str, Any]:
+def _choices(brands: Sequence[str], sources: Sequence[str]) -> dict[str, Any]:
     """Return what the fields of the form offer."""
-    counted, sources = store.posts.named()
-    brands = [name for name in dict.fromkeys([*names, *counted]) if user.sees(name)]
     return {
         "brands": brands,
         "sources": sources,
@@ -215,7 +215,7 @@ def _likely(found: Mapping[str, Mapping[str, float]]) -> list[Likely]:
 
 def _chips(request: Request) -> list[Chip]:
     """Return each part of the question, with the address that asks without it."""
-    pairs = [(name, value) for name, value in request.query_params.multi_items() if value and name != "after"]
+    pairs = [(name, value) for name, value in request.query_params.multi_items() if value and name in (*NAMES, "order")]
     chips = []
     for place, (name, value) in enumerate(pairs):
         if name in NAMES and (name, value) != ("copies", "yes"):

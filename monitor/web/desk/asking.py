@@ -1,14 +1,16 @@
 """What is asked of the queue, read from an address and written back into one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from db.cases import Asked
 from db.desk import LEVELS, STATES, User, visible
+from db.errors import InputError
 from db.labels import COUNTED_STAGES, PILLARS, SENTIMENTS, TOUCHPOINTS
 from monitor.web.desk.words import plain
 from monitor.web.forms import number_of
+from monitor.web.trends.address import check
 
 TABS: Mapping[str, str] = {
     "answer": "To answer",
@@ -36,6 +38,8 @@ _CHOICES: Mapping[str, Sequence[str]] = {
     "pillar": PILLARS,
     "touchpoint": TOUCHPOINTS,
 }
+_NUMBERS = ("alert", "page")
+_BESIDE = ("did", "of", "use", "like")  # what our own links say beside the question
 _FREE = ("brand", "source", "tag", "assignee", "alert", "overdue", "q")
 _WORDS: Mapping[str, str] = {"q": "words", "assignee": "with", "overdue": "overdue"}
 
@@ -50,10 +54,14 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What an address asks. `pairs` has all of it but the page, cleaned: values that cannot be are not in it."""
+    """What an address asks. `pairs` has all of it but the page, cleaned: values that cannot be are not in it.
+
+    `given` is what stands in the address itself, none where it was not read from one.
+    """
 
     pairs: Sequence[tuple[str, str]]
     page: int = 1
+    given: Sequence[tuple[str, str]] = ()
 
     @property
     def tab(self) -> str:
@@ -126,17 +134,15 @@ class Question:
 
 def read(query: str) -> Question:
     """Read what is behind the question mark of an address; what nobody can mean is left out."""
-    try:
-        given = parse_qsl(query, errors="replace", max_num_fields=4 * MOST)
-    except ValueError:  # more than any page of ours writes
-        given = []
-    return question(given)
+    first = "&".join(query.split("&")[: 4 * MOST])  # more than any page of ours writes
+    return question(parse_qsl(first, errors="replace"))
 
 
 def question(given: Iterable[tuple[str, str]]) -> Question:
     """Make a question of names and values."""
     pairs: list[tuple[str, str]] = []
     page = 1
+    given = list(given)
     for name, value in given:
         value = value.replace("\0", "").strip()[:LONGEST]
         number = number_of(value)
@@ -149,7 +155,23 @@ def question(given: Iterable[tuple[str, str]]) -> Question:
             and len(pairs) < MOST
         ):
             pairs.append((name, value))
-    return Question(pairs, page)
+    return Question(pairs, page, given)
+
+
+def amiss(asked: Question, names: Mapping[str, Collection[str]]) -> str:
+    """Say in a line what makes no sense in an address, "" where all does.
+
+    `names` are the brands, sources and assignees that there are. A view that somebody kept may name one that has gone.
+    """
+    known = {**dict.fromkeys((*_FREE, *_NUMBERS)), **_CHOICES, "tab": TABS, "overdue": ("1",), **names}
+    given = [(name, value.strip()) for name, value in asked.given if name not in _BESIDE]
+    try:
+        check(given, known, _NUMBERS)
+    except InputError as error:
+        return str(error)
+    if len(given) > MOST or any(len(value) > LONGEST for _, value in given):
+        return f"the address asks for too much; {MOST} values of {LONGEST} characters are read at most"
+    return ""
 
 
 def _means(name: str, value: str) -> bool:

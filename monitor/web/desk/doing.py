@@ -149,8 +149,9 @@ def _correct(doing: Doing) -> str:
             labels[question] = label
     about = doing.given.get("about") != "0"
     verdict = Verdict(case.match.id, doing.user.name, doing.now, labels, about=about)
-    doing.store.verdicts.give([verdict])
-    if about or case.closed_at is not None:
+    stays = about or case.closed_at is not None
+    doing.store.verdicts.give([verdict], about_told=not stays)
+    if stays:
         return "corrected"
     acts.dismiss(*doing.who, version=doing.version, reason=NOT_ABOUT)
     return NOT_ABOUT
@@ -174,7 +175,7 @@ def _submit(doing: Doing) -> str:
 
 
 def _by_hand(doing: Doing) -> str:
-    url, text = doing.given.get("url", "") or None, doing.given.get("text", "")
+    url, text = doing.given.get("url", "") or None, doing.given.get("text")
     answer.by_hand(*doing.who, url=url, text=text, version=doing.reply_version)
     return "replied"
 

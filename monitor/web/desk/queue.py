@@ -9,15 +9,17 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
-from db.desk import DISMISSALS, LEVELS, Case, User, View, visible
+from db.cases import Asked
+from db.desk import DISMISSALS, LEVELS, STATES, Case, User, View, visible
 from db.labels import COUNTED_STAGES, PILLARS, SENTIMENTS, TOUCHPOINTS
 from db.store import Store
 from monitor.web.desk import words
-from monitor.web.desk.asking import NOBODY, TABS, Question, read
+from monitor.web.desk.asking import NOBODY, TABS, Question, amiss, read
 from monitor.web.desk.times import SNOOZES
 from monitor.web.desk.who import Viewer
 from monitor.web.forms import number_of
 from monitor.web.site import SEEN, Site
+from monitor.web.trends.address import names
 
 SHOWN = 30  # cases of a page of the list
 Having = tuple[int, ...] | None
@@ -45,17 +47,22 @@ def mount(app: FastAPI, site: Site) -> None:
         said = request.query_params.get("did", "")
         notice, of = words.DONE.get(said, ""), number_of(request.query_params.get("of", ""))
         more = {"case": None, "standing": standing, "notice": notice, "of": of}
-        return site.page(request, "desk/desk.html", {**shown, **more})
+        return site.page(request, "desk/desk.html", {**shown, **more}, 400 if shown["amiss"] else 200)
 
 
 def gather(site: Site, store: Store, asked: Question, user: User, now: datetime) -> dict[str, Any]:
-    """Return what the template of the list wants."""
+    """Return what the template of the list wants. Where the address makes no sense, `amiss` says so: none is listed."""
     having = _having(site, asked)
-    found = store.cases.queue(replace(asked.asked(user), having=having), now, SHOWN + 1, (asked.page - 1) * SHOWN)
+    known = names(site, store, user) | {"assignee": _assignees(store, user, asked, now)}
+    wrong = amiss(asked, known)
+    wanted = replace(asked.asked(user), having=having)
+    found = [] if wrong else store.cases.queue(wanted, now, SHOWN + 1, (asked.page - 1) * SHOWN)
+    views = [view for view in store.views.of(user.name) if _sees(user, view)]
     brands = [brand.name for brand in site.config.brands if user.sees(brand.name)]
     sources = sorted({*store.mentions.counts_by_source(), *asked.all("source")})
     return {
         "asked": asked,
+        "amiss": wrong,
         "having": having,
         "items": found[:SHOWN],
         "more": len(found) > SHOWN,
@@ -63,7 +70,8 @@ def gather(site: Site, store: Store, asked: Question, user: User, now: datetime)
         "tabs": tabs(store, asked, user, now, having),
         "last_event": store.cases.newest_event(),
         "filters": _filters(brands, sources),
-        "views": [view for view in store.views.of(user.name) if _sees(user, view)],
+        "views": views,
+        "spoilt": {view.id for view in views if amiss(read(view.query), known)},
         "tags": store.cases.tags(visible(user, ()))[:50],
         "people": people(store, user),
         "reasons": DISMISSALS,
@@ -77,6 +85,16 @@ def gather(site: Site, store: Store, asked: Question, user: User, now: datetime)
         "before_of": store.conversations.before([one.id for one in found[:SHOWN]], visible(user, ())),
         "stamp": words.stamp,
     }
+
+
+def _assignees(store: Store, user: User, asked: Question, now: datetime) -> list[str]:
+    """Name whom a case can be with, as the address writes them too: also who has one and is no user."""
+
+    def has_some(name: str) -> bool:
+        return store.cases.total(Asked(visible(user, ()), states=STATES, assignee=name), now) > 0
+
+    written = [name for name in asked.all("assignee") if store.users.named(name) or has_some(name)]
+    return [NOBODY, *dict.fromkeys([user.name, *(one.name for one in store.users.every()), *written])]
 
 
 def _having(site: Site, asked: Question) -> Having:

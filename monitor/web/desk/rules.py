@@ -9,11 +9,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
 from db.desk import LEVELS, Conditions, Rule, User
-from db.errors import InputError
+from db.errors import InputError, Stale
 from db.labels import PILLARS, REPLIES, SENTIMENTS, STAGES, TOUCHPOINTS
 from db.records import NO_BRAND
 from db.store import Store
-from jobs.desk.rules import Preview, checked, preview, save
+from jobs.desk.rules import Preview, change, checked, preview, save, version
 from monitor.web.auth import form
 from monitor.web.desk import words
 from monitor.web.desk.queue import people
@@ -24,6 +24,15 @@ from monitor.web.site import SEEN, Site
 NAME_SHOWN = 60
 QUERY_SHOWN = 1_000
 NOWHERE = "There is no such rule."
+CHANGED = (
+    "Somebody has changed this rule meanwhile. Nothing of yours was saved yet, and nothing is lost: what is there now "
+    "stands above what you typed. Save it again to put yours in its place."
+)
+GONE = (
+    "This rule is not there any more, or not yours to change. Nothing of yours was saved yet, and nothing is lost: "
+    "save it again to make it a new rule."
+)
+MOVES = ("up", "down", "enable", "disable", "remove")
 
 
 def mount(app: FastAPI, site: Site) -> None:
@@ -41,6 +50,8 @@ def mount(app: FastAPI, site: Site) -> None:
             "plain": words.plain,
             "stamp": words.stamp,
             "edited": None,
+            "seen": version(more["edited"]) if more.get("edited") else "",
+            "there": None,
             "tried": None,
             "notice": "",
             **more,
@@ -62,24 +73,39 @@ def mount(app: FastAPI, site: Site) -> None:
         return await run_in_threadpool(decide, request, await form(request), user)
 
     def decide(request: Request, given: Form, user: User) -> Response:
-        what = given.get("do", "")
+        number, what = given.get("id", ""), given.get("do", "")
         with site.store() as store:
-            known = _find(store, given.get("id", ""), user) if given.get("id") else None
-            if known and what in ("up", "down", "enable", "disable", "remove"):
+            if number and what in MOVES:
                 with store.transaction():
-                    _change(store, _find(store, str(known.id), user), what, user)  # as it is now
+                    _change(store, _find(store, number, user), what, user)
                 return site.go(request, "/desk/rules")
+            known, seen = _there(store, number, user), given.get("seen", "")
             wanted = _read(given, known)
             try:
+                if number and known is None:
+                    raise Stale(GONE, None)
                 if not _theirs(wanted, user):
                     raise InputError("choose the brands that it is for, of those that you see")
                 if what == "try":
-                    return page(request, store, user, edited=wanted, tried=_tried(store, wanted, user, site))
+                    tried = _tried(store, wanted, user, site)
+                    return page(request, store, user, edited=wanted, seen=seen, tried=tried)
                 with store.transaction():
-                    save(store, wanted)
+                    if known:
+                        change(store, wanted, seen)
+                    else:
+                        save(store, wanted)
+            except Stale:
+                return conflict(request, store, user, wanted, _there(store, number, user))
             except InputError as error:
-                return page(request, store, user, 400, edited=wanted, notice=str(error))
+                return page(request, store, user, 400, edited=wanted, seen=seen, notice=str(error))
         return site.go(request, "/desk/rules")
+
+    def conflict(request: Request, store: Store, user: User, wanted: Rule, there: Rule | None) -> Response:
+        """Show what was typed beside what is there now; sent again from here, it is kept."""
+        if there is None:
+            return page(request, store, user, 409, edited=replace(wanted, id=0), notice=GONE)
+        now = {"name": there.name, "says": said(there, user)}
+        return page(request, store, user, 409, edited=wanted, seen=version(there), there=now, notice=CHANGED)
 
 
 def said(rule: Rule, user: User) -> tuple[str, str]:
@@ -122,6 +148,14 @@ def _find(store: Store, number: str, user: User) -> Rule:
     if found is None or not _theirs(found, user):
         raise Refused(404, NOWHERE)
     return found
+
+
+def _there(store: Store, number: str, user: User) -> Rule | None:
+    """Return the rule that a form is about, None where it is new, or gone, or not theirs to change any more."""
+    try:
+        return _find(store, number, user)
+    except Refused:
+        return None
 
 
 def _tried(store: Store, rule: Rule, user: User, site: Site) -> Preview:

@@ -88,7 +88,8 @@ def stamp(time: datetime) -> str:
 
 def told(event: Event) -> str:
     """Say what happened: the verb, and what is known of it besides."""
-    rest = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in event.detail.items() if value)
+    said = {name: plain(value) if event.what == "corrected" else value for name, value in event.detail.items()}
+    rest = ", ".join(f"{plain(name)}: {value}" for name, value in said.items() if value)
     return f"{event.what} ({rest})" if rest else event.what
 
 

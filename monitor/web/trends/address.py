@@ -11,11 +11,15 @@ from db.errors import InputError
 from db.filters import POSTING, Filter
 from db.labels import PILLARS, REPLIES, SENTIMENTS, STAGES, TOUCHPOINTS, UNSURE
 from db.posts import NOT_RATED, Wanted
+from db.store import Store
 from jobs.trends.asked import query_of
-from monitor.web.forms import number_of
+from monitor.web.forms import line, number_of
+from monitor.web.site import Site
 
 LONGEST = 500  # characters of a value
 MOST = 50  # values of one name
+LISTED = 20  # names that a refusal lists
+SHOWN = 40  # characters of what it refuses
 KINDS: Mapping[str, tuple[str, ...]] = {  # questions that posts can be chosen by, and the answers that there are
     "sentiment": (*SENTIMENTS, NOT_RATED),
     "stage": (*STAGES, UNSURE),
@@ -30,10 +34,39 @@ def words(request: Request, name: str, known: Collection[str] | None = None) -> 
     given = [value for value in request.query_params.getlist(name) if value]
     if len(given) > MOST or any(len(value) > LONGEST for value in given):
         raise InputError(f"{name} in the address: too long; give {MOST} values of {LONGEST} characters at most")
-    for value in given:
-        if known is not None and value not in known:
-            raise InputError(f"{name}={value[:40]} in the address: there is no such {name}; take one of {_list(known)}")
+    check([(name, value) for value in given], {name: known})
     return tuple(dict.fromkeys(given))
+
+
+def check(
+    given: Iterable[tuple[str, str]], known: Mapping[str, Collection[str] | None], numbers: Collection[str] = ()
+) -> None:
+    """Raise InputError for the first thing in an address that makes no sense there: a name, or what it is given.
+
+    `known` has the names that a page is asked by, and what each can be given, None for anything; `numbers` are those
+    that want one. What is passed over without a word shows another list than was asked for.
+    """
+    for name, value in given:
+        if not value:
+            continue
+        here = f"{line(name, SHOWN)}={line(value, SHOWN)} in the address"
+        if name not in known:
+            raise InputError(f"{here}: this page takes no such thing; it takes {_list(known)}")
+        choices = known[name]
+        if choices is not None and value not in choices:
+            raise InputError(f"{here}: there is no such {name}; {_offer(choices)}")
+        if name in numbers and number_of(value) is None:
+            raise InputError(f"{here}: not a number; write one, or leave it out")
+
+
+def names(site: Site, store: Store, user: User) -> dict[str, list[str]]:
+    """Name the brands that somebody may see and the sources, of the configuration and of what is stored."""
+    brands, sources = store.posts.named()
+    watched, read = [brand.name for brand in site.config.brands], [source.kind for source in site.config.sources]
+    return {
+        "brand": [name for name in dict.fromkeys([*watched, *brands]) if user.sees(name)],
+        "source": list(dict.fromkeys([*sources, *read])),
+    }
 
 
 def word(request: Request, name: str, known: Collection[str] | None = None) -> str:
@@ -95,5 +128,9 @@ def posts_of(chosen: Filter) -> str:
     return f"/posts?{query_of(chosen)}"
 
 
+def _offer(known: Collection[str]) -> str:
+    return f"take one of {_list(known)}" if known else "leave it out"
+
+
 def _list(known: Collection[str]) -> str:
-    return ", ".join(known)
+    return ", ".join([*known][:LISTED]) + (", …" if len(known) > LISTED else "")
