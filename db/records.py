@@ -268,7 +268,7 @@ class Part:
     name: str
     observed: int  # negatives
     expected: float
-    share: float  # of all that is more than expected
+    share: float  # of what slices of its kind have more than expected: those of a kind add up to 1
 
 
 @dataclass(frozen=True, slots=True)

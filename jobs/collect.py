@@ -19,7 +19,7 @@ from models.brand import Brand
 
 __all__ = ["Source", "cause_of", "collect", "keep"]
 
-ERRORS_TOLD = 3  # of the streams that a platform refuses; coverage names them all
+ERRORS_TOLD = 3  # of the streams that could not be read; coverage names them all
 
 
 def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime) -> Outcome:
@@ -36,6 +36,7 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
     covered = store.sources.covered_until(source.name)
     streams = sorted(source.collector.streams(), key=lambda stream: (stream in covered, covered.get(stream, now)))
     total, fetched, error, note = Added(), 0, None, None
+    failed: list[str] = []  # what is wrong with streams that are tried again
     refused: list[str] = []
     bug: Exception | None = None
     for stream in streams:
@@ -55,9 +56,9 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
                 store.sources.pause(source.name, now, error)
             break
         except CollectorError as failure:
-            error = str(failure)
+            failed.append(str(failure))
             with store.transaction():
-                store.sources.failed(source.name, now, error)
+                store.sources.failed(source.name, now, failed[-1])
         except Exception as raised:
             bug = raised  # told below, when the other streams have had their turn
         finally:
@@ -65,13 +66,15 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
             fetched += reading.fetched
     if bug:
         raise bug
-    if error is None and note is None and len(refused) < len(streams):
+    troubles = [*([error] if error else []), *failed, *refused]
+    read = len(streams) - len(troubles) if error is None and note is None else 0  # what ended the run left out others
+    if read:  # each hour's coverage says what is missing of the rest
         with store.transaction():
             store.sources.succeeded(source.name, now)
-            if state and state.last_error:
+            if state and state.last_error and not failed:
                 store.backfills.ask_now(source.name, now)
-    if refused:
-        error = _told(refused if error is None else [error, *refused])
+    if troubles:
+        error = _told(troubles, read, len(streams))
         with store.transaction():
             if len(refused) == len(streams):
                 store.sources.pause(source.name, now, error)
@@ -84,10 +87,11 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
     return Outcome(counts, error, note)
 
 
-def _told(errors: Sequence[str]) -> str:
-    """Name the first few errors of a run."""
-    more = len(errors) - ERRORS_TOLD
-    return "; ".join(errors[:ERRORS_TOLD]) + (f"; and {more} more" if more > 0 else "")
+def _told(troubles: Sequence[str], read: int, of: int) -> str:
+    """Name the first few errors of a run, and say how many of its streams were read all the same."""
+    more = len(troubles) - ERRORS_TOLD
+    told = "; ".join(troubles[:ERRORS_TOLD]) + (f"; and {more} more" if more > 0 else "")
+    return f"{told}; {read} of {of} streams {'was' if read == 1 else 'were'} read" if read else told
 
 
 class _Reading:

@@ -56,7 +56,8 @@ def alert_facts(
     `scope`, `severity`, `summary`; `starts`, `last_seen`, `ends` (null while it goes on), `found_at`; `observed`,
     `expected`, `low` and `high` (its 95 % interval), `factor`, `probability`, `score` (its -log10),
     `window_minutes`, `mentions`, `share`, `usual_share`, each 0 where the rule does not know it; `in_common`; `story`
-    (null, or parts, confined_to, terms, new_terms, posts, authors, copies, reach, baseline_since, coverage);
+    (null, or parts, confined_to, terms, new_terms, posts, authors, copies, reach, baseline_since, coverage; a part's
+    `share` is of what parts of its own kind have more than expected: each kind adds up to 1, as every post is in all);
     `post_count` and `posts` (those that stand for it: match_id, source, id, url, author, created_at, text, followers,
     likes, reposts, replies); `taken_by`; `url` (the page of the alert, null where none is configured); `also` (alerts
     told with it: alert_id, rule, reason, summary).

@@ -86,10 +86,11 @@ def tell(
 
 
 def parts(slices: Iterable[Slice]) -> list[Part]:
-    """Return how much of what is more than expected lies in each slice, those first that made the difference."""
-    found = [
-        _part(each, sum(other.observed - other.expected for other in kind)) for kind in _kinds(slices) for each in kind
-    ]
+    """Return how much of what is more than expected lies in each slice, those first that made the difference.
+
+    Shares of one kind add up to 1; what a slice has less than expected is nobody else's gain, and leaves it none.
+    """
+    found = [_part(each, _gain(kind)) for kind in _kinds(slices) for each in kind]
     return sorted(found, key=lambda part: (-part.share, part.expected, part.kind, part.name))
 
 
@@ -100,9 +101,9 @@ def confined(slices: Iterable[Slice]) -> Part | None:
         observed, expected = sum(each.observed for each in kind), sum(map(_expected, kind))
         excess = observed - sum(each.expected for each in kind)
         for each in kind:
-            part = _part(each, excess)
+            part = _part(each, _gain(kind))
             usual = _expected(each) / expected
-            if excess <= 0 or part.share < MOST or each.observed <= usual * observed:
+            if excess <= 0 or each.observed - each.expected < MOST * excess or each.observed <= usual * observed:
                 continue
             evidence = _alone(observed - each.observed, expected - _expected(each), excess) - _everywhere(
                 observed - each.observed, observed, 1.0 - usual
@@ -141,8 +142,14 @@ def _kinds(slices: Iterable[Slice]) -> Iterator[list[Slice]]:
     return (list(kind) for _, kind in groupby(ordered, key=lambda each: each.kind))
 
 
-def _part(each: Slice, excess: float) -> Part:
-    share = (each.observed - each.expected) / excess if excess > 0 else 0.0
+def _gain(kind: Sequence[Slice]) -> float:
+    """What the slices of a kind that have more than expected have more; 0 where all of them together have none."""
+    more = [each.observed - each.expected for each in kind]
+    return sum(max(one, 0.0) for one in more) if sum(more) > 0 else 0.0
+
+
+def _part(each: Slice, gain: float) -> Part:
+    share = max(each.observed - each.expected, 0.0) / gain if gain > 0 else 0.0
     return Part(each.kind, each.name, each.observed, each.expected, share)
 
 

@@ -28,8 +28,9 @@ class CollectorKind:
     `build(options, brands)` makes the collector without contacting the platform.
     `explain(options, brands)` gives one line a stream for `sentimon check`; it raises InputError for a query that
     the platform cannot express. `first_look(name)` gives options that read the latest posts on a name without any key,
-    for `sentimon try`; None where the platform asks for one. `price(options)` is what a post costs, in the money of the
-    budget. `pushed` says that it reads nothing: posts are brought to it (see monitor/web/inbound.py).
+    for `sentimon try`; None where the platform asks for one. The name is "" where a query names nothing but wildcards.
+    `price(options)` is what a post costs, in the money of the budget. `pushed` says that it reads nothing: posts are
+    brought to it (see monitor/web/inbound.py).
     `replier(options, brands)` makes what answers posts (jobs/replier.py), None where these options do not ask for it.
     """
 

@@ -16,6 +16,7 @@ from db.store import Store
 from db.times import to_text
 from models.brand import Brand
 from models.query import And, Near, Node, Not, Or, Phrase, Query, Word
+from models.tokens import wild
 from monitor.config import Config
 from monitor.first_look import wants_key
 from monitor.plugins import CollectorKind, Kinds
@@ -64,7 +65,7 @@ def _options(kind: CollectorKind, query: Query) -> BaseModel | None:
         return None
     tries: list[Mapping[str, object]] = [{}, EXAMPLES.get(kind.kind, {})]
     if kind.first_look:
-        tries.append(kind.first_look(_name_in(query.root) or NAME))
+        tries.append(kind.first_look(_name_in(query.root) or ""))
     for values in tries:
         try:
             return kind.options.model_validate(values)
@@ -74,14 +75,14 @@ def _options(kind: CollectorKind, query: Query) -> BaseModel | None:
 
 
 def _name_in(node: Node) -> str | None:
-    """Name what a query looks for first."""
+    """Name what a query looks for first; what has a wildcard is the beginning of many names, and no name itself."""
     match node:
         case Word(text):
-            return text.lstrip("@#")
+            return None if wild(text) else text.lstrip("@#")
         case Phrase(words):
-            return " ".join(word.text for word in words)
-        case Near(left, _, _):
-            return _name_in(left)
+            return None if any(wild(word.text) for word in words) else " ".join(word.text for word in words)
+        case Near(left, right, _):
+            return _name_in(left) or _name_in(right)
         case And(parts) | Or(parts):
             return next(filter(None, map(_name_in, parts)), None)
         case Not():

@@ -198,7 +198,7 @@ def test_a_refusal_pauses_the_source_until_a_person_resumes_it(store: Store) -> 
 def test_streams_that_are_refused_are_told_and_the_source_goes_on(store: Store) -> None:
     gone: dict[str, list[Batch | BaseException]] = {name: [StreamRefused(f"{name} is gone")] for name in "abcde"}
     outcome = collect(store, source(Script({**gone, "f": [batch(mention(1), cursor="1")]})), ACME, NOW)
-    assert outcome.error == "a is gone; b is gone; c is gone; and 2 more"
+    assert outcome.error == "a is gone; b is gone; c is gone; and 2 more; 1 of 6 streams was read"
     state = store.sources.state("x-main")
     assert state is not None
     assert (state.paused, state.last_error, state.last_ok_at) == (None, outcome.error, NOW)
@@ -235,11 +235,24 @@ def test_a_stream_that_cannot_be_read_does_not_hold_the_others(store: Store) -> 
         {"a": [SourceUnavailable("a: away")], "b": [batch(mention(1))], "c": [SourceUnavailable("c: away")]}
     )
     outcome = collect(store, source(script), ACME, NOW)
-    assert outcome.error is not None
+    assert outcome.error == "a: away; c: away; 1 of 3 streams was read"
     assert ids(store) == ["1"]
     assert [stream for stream, _ in script.asked] == ["a", "b", "c"]
     assert [state for _, _, _, state, *_ in coverage(store)] == ["missing", "complete", "missing"]
+    state = store.sources.state("x-main")
+    assert state is not None
+    assert (state.last_error, state.last_ok_at) == (outcome.error, NOW), "it was read, and not wholly"
     assert collect(store, source(script), ACME, NOW + MINUTE).counts["known"] == 1  # nothing holds it back
+
+
+def test_a_source_none_of_whose_streams_can_be_read_keeps_the_time_of_its_last_reading(store: Store) -> None:
+    collect(store, source(Script({"a": [batch()], "b": [batch()]})), ACME, NOW)
+    gone = Script({"a": [SourceUnavailable("a: away")], "b": [StreamRefused("b is gone")]})
+    outcome = collect(store, source(gone), ACME, NOW + MINUTE)
+    state = store.sources.state("x-main")
+    assert state is not None
+    assert (state.last_error, state.last_ok_at, state.paused) == ("a: away; b is gone", NOW, None)
+    assert outcome.error == state.last_error
 
 
 def test_a_bug_in_a_collector_stays_a_bug(store: Store) -> None:

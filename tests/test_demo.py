@@ -84,6 +84,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_in_a_log_it_says_that_it_scores_before_it_does(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = said(sentimon("demo", "--no-serve")).splitlines()
+    (begun,) = (number for number, line in enumerate(lines) if line.startswith("  scoring "))
+    (done,) = (number for number, line in enumerate(lines) if line.startswith("  score: "))
+    assert (lines[begun], done) == (
+        f"  scoring {counts(here / 'sentimon-demo' / 'demo.db')['matches']} mentions …",
+        begun + 1,
+    )
+    monkeypatch.setattr("monitor.cli.output.is_terminal", lambda stream: True)
+    assert "  scoring " not in said(sentimon("demo", "--no-serve"))
+
+
 def test_each_start_begins_afresh(here: Path) -> None:
     said(sentimon("demo", "--no-serve"))
     first = counts(here / "sentimon-demo" / "demo.db")

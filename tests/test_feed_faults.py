@@ -12,7 +12,7 @@ from jobs.collect import collect
 from jobs.source import Source
 from tests.fake_feeds import FakeFeeds, Feed
 from tests.feed_rig import ACME, NOW, made, run, texts
-from tests.support import HOUR
+from tests.support import HOUR, MINUTE
 
 
 @pytest.fixture
@@ -78,11 +78,36 @@ def test_a_feed_that_is_gone_holds_up_no_other_feed_of_its_source(feeds: FakeFee
         state = store.sources.state("news")
         (gap, _) = store.sources.gaps(9)
         posts, _ = store.mentions.counts()
-    assert outcome.error == "the feed 127.0.0.1/blog.xml is gone for good (410); take it out of the source's options"
+    assert outcome.error == (
+        "the feed 127.0.0.1/blog.xml is gone for good (410); take it out of the source's options; "
+        "1 of 2 streams was read"
+    )
     assert state is not None
     assert (state.paused, state.last_error, state.last_ok_at) == (None, outcome.error, NOW + HOUR)
     assert (gap.stream, gap.state, gap.cause) == (f"{feeds.url}/blog.xml", "missing", "refused")
     assert posts == 2
+
+
+def test_what_is_no_feed_is_named_and_the_other_feeds_of_its_source_count_as_read(
+    feeds: FakeFeeds, blog: Feed, tmp_path: Path
+) -> None:
+    feeds.feed("/news.xml").add("acme", at=NOW, id="1")
+    blog.raw = b"<html><title>moved</title></html>"
+    source = Source("news", "feed", made(feeds, "/blog.xml", "/news.xml"), "1")
+    with Store(tmp_path / "s.db") as store:
+        for hour in range(2):
+            at = NOW + hour * HOUR + 5 * MINUTE
+            outcome = collect(store, source, [ACME], at)
+        state = store.sources.state("news")
+        hours = store.sources.hours("news", NOW, at, at)
+    assert outcome.error is not None
+    assert "the feed 127.0.0.1/blog.xml is no RSS or Atom feed" in outcome.error
+    assert outcome.error.endswith("; 1 of 2 streams was read")
+    assert state is not None
+    assert (state.last_error, state.last_ok_at) == (outcome.error, at)
+    ((how, why),) = {(hour.state, hour.reason) for hour in hours}
+    assert how == "partial"
+    assert "127.0.0.1/blog.xml" in (why or "")
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,26 @@ def test_a_kind_that_needs_no_key_is_shown_without_a_configuration_as_a_first_lo
     assert "`sentimon try` reads its latest posts" in command._estimate(taken["sources"][0])
 
 
+@pytest.mark.parametrize(
+    ("query", "name"), [("ac*", ""), ('"big ac*"', ""), ("ac* OR bolt", "bolt"), ("@ac* NEAR/3 bolt", "bolt")]
+)
+def test_the_beginning_of_a_word_is_no_name_to_look_for(query: str, name: str) -> None:
+    looking = free_kind(first_look=lambda given: {"tag": given})
+    (place,) = unconfigured(Kinds({"open": looking}, {}), parse(query))
+    assert place.options == Free(tag=name)
+
+
+def test_no_server_is_asked_for_the_hashtag_that_a_wildcard_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SENTIMON_CONFIG", raising=False)
+    shown = said(sentimon("query", "test", "ac*"))
+    assert "#ac " not in shown
+    assert "cannot be asked: nothing to read on mastodon.social: add `hashtags`" in shown
+    assert "tag:bolt: posts with #bolt on mastodon.social" in said(sentimon("query", "test", "ac* OR bolt"))
+
+
 def test_the_price_is_that_of_the_options(store: Store) -> None:
     dear = free_kind(price=lambda options: Decimal(len(options.tag)))
     keep(store, *(mention(n, "acme", NOW - HOUR, "open") for n in range(14)))

@@ -23,7 +23,7 @@ def sources(**counts: tuple[int, float]) -> list[Slice]:
 
 def test_parts_are_told_by_what_they_add_to_the_excess() -> None:
     found = parts(sources(x=(12, 10.0), reddit=(38, 5.0), news=(0, 5.0)))
-    assert [(part.name, round(part.share, 2)) for part in found] == [("reddit", 1.1), ("x", 0.07), ("news", -0.17)]
+    assert [(part.name, round(part.share, 2)) for part in found] == [("reddit", 0.94), ("x", 0.06), ("news", 0.0)]
     assert found[0].observed == 38
     assert found[0].expected == 5.0
 
@@ -35,6 +35,11 @@ def test_every_kind_has_its_own_hundred_percent() -> None:
         ("stage", "use"): 0.85,
         ("stage", "none"): 0.15,
     }
+
+
+def test_where_one_slice_has_less_than_expected_the_others_shares_do_not_exceed_the_whole() -> None:
+    found = parts(sources(x=(32, 20.0), reddit=(32, 20.0), news=(1, 5.0)))
+    assert [(part.name, part.share) for part in found] == [("reddit", 0.5), ("x", 0.5), ("news", 0.0)]
 
 
 def test_no_excess_is_nobodys_part() -> None:

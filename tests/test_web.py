@@ -115,6 +115,7 @@ def test_page_and_twin_carry_the_same_facts(folder: Path, url: str) -> None:
     status = twin["status"]
     assert f"Posts stored {status['posts']} Waiting for a rating {status['waiting_for_score']}" in page.words
     assert f"Waiting for an answer {status['waiting_for_answer']}" in page.words
+    assert "A post that names two brands is a mention of each" in page.words
     assert status["open_alerts"] == []
     assert len(twin["queue"]) == min(status["waiting_for_answer"], 50) > 20
     for brand in twin["brands"]:

@@ -76,6 +76,24 @@ def test_net_sentiment_is_told_with_its_formula_and_its_n(site: Rig) -> None:  #
     assert count(site, "/posts?brand=Acme&sentiment=positive&since=2026-02-26") == positive
 
 
+@pytest.mark.parametrize(("path", "ranges"), [("/", 1), ("/journey", 1), ("/experience", 2)])
+def test_every_net_sentiment_of_a_part_has_its_range_however_many_posts_it_has(
+    site: Rig,  # noqa: F811
+    path: str,
+    ranges: int,
+) -> None:
+    table = page(site, f"{path}?since=2025-12-01").select("table.bars")[0]
+    told = [row for row in table.select("tbody tr") if row.select(".net")]
+    assert max(int(str(link["data-posts"])) for link in table.select("a[data-posts]")) > 150
+    assert [len(row.select(".range")) for row in told] == [ranges] * len(told)
+
+
+def test_what_counts_a_post_for_each_of_its_brands_is_called_mentions(site: Rig) -> None:  # noqa: F811
+    voice = page(site, "/").select(".strip .stat")[2].get_text(" ", strip=True)
+    assert re.search(r"of [\d,]+ mentions of us and competitors", voice)
+    assert "A post that names two brands is a mention of each" in voice
+
+
 def test_parts_that_move_net_sentiment_are_named_with_what_they_did(site: Rig) -> None:  # noqa: F811
     moves = [move.get_text(" ", strip=True) for move in page(site, "/?days=14&brand=Acme").select(".moves li")]
     assert any("Process" in move and move.startswith("−") for move in moves)

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
@@ -54,7 +55,7 @@ def demo(folder: Path, serving: bool, port: int | None) -> None:
         server = start_server(app, port) if serving else None  # a port that is taken is told before the work begins
         click.echo("Two weeks of invented posts about two own brands and two competitors:\n")
         with output.working() as show:
-            for run in run_all(app.jobs(), app.config.database, utc_now, show):
+            for run in run_all(app.jobs(), app.config.database, utc_now, _telling(app, show)):
                 show(None)
                 click.echo(f"  {describe(run)}")
         with app.store() as store:
@@ -69,6 +70,18 @@ def demo(folder: Path, serving: bool, port: int | None) -> None:
             click.echo(f"  {_command()} {question}")
         if server:
             wait_for_end(server)
+
+
+def _telling(app: App, show: Callable[[str | None], None]) -> Callable[[str], None]:
+    """Show which job begins; where nobody sees that, as in a log, say it of the one that takes a minute."""
+
+    def starting(job: str) -> None:
+        show(job)
+        if job == "score" and not output.is_terminal(sys.stdout):
+            with app.store() as store:
+                click.echo(f"  scoring {counted(store.mentions.pending_count(), 'mention')} …")
+
+    return starting
 
 
 def _clear(folder: Path) -> None:

@@ -105,7 +105,7 @@ class MastodonCollector:
         if not self.streams():
             raise InputError(
                 f"nothing to read on {self._host}: add `hashtags`, `timeline` or an `access_token`, "
-                "or a #hashtag to a brand's query"
+                "or a #hashtag without wildcards to a brand's query"
             )
         streams = {tag: tag for tag in self._tags}
         streams |= {"public": options.timeline} if options.timeline != "off" else {}
