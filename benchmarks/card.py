@@ -15,7 +15,6 @@ from typing import Any
 
 from benchmarks import model, target
 from benchmarks.folds import Predicted, read_fold, sources, training_posts
-from benchmarks.journey import seen_before
 from benchmarks.linear import Embedder, classify
 from benchmarks.table import write
 from db.errors import InputError, SentimonError
@@ -91,7 +90,6 @@ def everything(data: Path, folds: Path | None, count: int) -> dict[str, Any]:
         "stage_floor": config.get("sentimon_stage_floor", 0),
         "sets": on_sets(classifier, recipe, data),
         "folds": on_folds(recipe, data, folds) if folds else [],
-        "seen_before": seen_before(recipe, data, sources(data)),
         "target": on_targets(classifier, recipe, data),
         **on_challenge(classifier, MODELS / "authored" / "challenge.jsonl"),
         "speed": on_speed(count, data),

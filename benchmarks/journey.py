@@ -1,8 +1,10 @@
 """How well the journey's questions are answered for brands and sources never seen: `make bench-journey`.
 
 Cross-validation with whole sources held out: for each source of journey/train.jsonl the recipe's last phase is trained
-from --start without that source, and reads its posts. Beside it stands a linear model on the frozen embeddings of the
-raw encoder, which learns from the same real posts. Both read every post, also those that sentimon would not rate.
+from --start without that source, and reads its posts. --start is a model that has read no label of the journey, or what
+is held out would be known: not what the recipe's earlier phases make, which see those labels too. Beside it stands a
+linear model on the frozen embeddings of the raw encoder, which learns from the same real posts. Both read every post,
+also those that sentimon would not rate.
 
 A fold that has its predictions in --output is not trained again, and training goes on from its last checkpoint: stop
 it and start it as you like, or run one fold at a time with --fold. `--output` holds the models beside the predictions.
@@ -23,7 +25,7 @@ from db.errors import InputError, SentimonError
 from db.labels import GUIDE, LABELS
 from models.classifier import is_mention_model
 from models.evaluate import evaluate
-from models.recipe import Recipe, gather, letters, read_recipe
+from models.recipe import Recipe, gather, read_recipe
 from models.train import default_encoder
 from monitor.cli.output import print_table
 
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.journey", description="Cross-validate the last phase.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--recipe", type=Path, default=RECIPE)
-    parser.add_argument("--start", type=Path, help="model that the phases before the last have made")
+    parser.add_argument("--start", type=Path, help="model that has read no label of the journey")
     parser.add_argument("--final", type=Path, help="model trained on all sources, for the lines of journey/dev.jsonl")
     parser.add_argument("--encoder", type=Path, help="what the linear model stands on (all-MiniLM-L6-v2)")
     parser.add_argument("--output", type=Path, default=Path("build/journey"))
@@ -67,8 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     rows = [line for name, found in answers.items() for line in lines(name, found)]
     print_table("macro F1, with 95 % intervals", ["source", "question", *COLUMNS], rows, right=COLUMNS)
-    seen = ", ".join(f"{source} {share:.0%}" for source, share in seen_before(recipe, args.data, folds).items())
-    print(f"Posts whose text the phases before the last have read, most with sentiment, none with the rest: {seen}.")
 
 
 def cross_validated(
@@ -119,12 +119,6 @@ def lines(name: str, answers: Mapping[str, Sequence[Answer]]) -> Iterator[list[o
         truth, network, linear = zip(*answers[question], strict=True)
         both = ("-" if None in said else _f1(truth, said, question) for said in (network, linear))
         yield [name, question, len(truth), *both]
-
-
-def seen_before(recipe: Recipe, data: Path, folds: Mapping[str, Posts]) -> dict[str, float]:
-    """Return the share of each source's posts that the phases before the last have read, copies included."""
-    read = {letters(post.text) for phase in recipe.phases[:-1] for post in gather(recipe, phase, data)}
-    return {name: sum(letters(post.text) in read for _, post in posts) / len(posts) for name, posts in folds.items()}
 
 
 def _f1(truth: Sequence[str], said: Sequence[str], question: str) -> str:
