@@ -64,7 +64,12 @@ def _work_out(db: Database, source: str, stream: str, start: datetime, last: dat
         while coming and coming[-1][1].since < start + HOUR:
             number, span = coming.pop()
             touching[number] = span
-        touching = {number: span for number, span in touching.items() if span.until > start}
+        touching = {
+            number: span
+            for number, span in touching.items()
+            # A first try on the hour has no length: it tells of the hour until there is a second one.
+            if span.until > start or span.since == start == newest
+        }
         judged = _judge([touching[number] for number in sorted(touching)], start, newest)
         hours.append((source, stream, to_text(start), *judged))
         start += HOUR
@@ -225,7 +230,7 @@ def _judge(spans: Sequence[_Span], start: datetime, newest: datetime) -> tuple[s
             read = True
             if span.since <= reached:
                 reached = max(reached, span.until)
-    if reached >= end:
+    if read and reached >= end:
         return COMPLETE, None, None
     short = [span for span in spans if span.state != COMPLETE]
     why = short[-1] if short else None

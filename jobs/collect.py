@@ -4,7 +4,8 @@ A batch and the position that it leads to are stored in one transaction, so a cr
 doubles nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from db.errors import CollectorError, NotAuthorised, RateLimited, StreamRefused
 from db.mentions import Added
 from db.records import Batch, Coverage, Gap, Position
 from db.store import Store
+from jobs.collector import Listener
 from jobs.meter import StoreMeter
 from jobs.outcome import Outcome
 from jobs.source import Source, cause_of, keep
@@ -34,13 +36,20 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
         return Outcome({}, note=f"waits until {state.not_before:%Y-%m-%d %H:%M} UTC: {state.last_error}")
 
     covered = store.sources.covered_until(source.name)
-    streams = sorted(source.collector.streams(), key=lambda stream: (stream in covered, covered.get(stream, now)))
+    gaps = _told_gaps(store, source)
+    beside = frozenset(source.collector.beside()) if isinstance(source.collector, Listener) else frozenset()
+    streams = sorted(
+        source.collector.streams(),
+        key=lambda stream: (stream in beside, stream in covered, covered.get(stream, now)),
+    )
+    resting = {stream for stream in streams if stream not in beside}  # on whose reading the source's rests
     total, fetched, error, note = Added(), 0, None, None
-    failed: list[str] = []  # what is wrong with streams that are tried again
-    refused: list[str] = []
+    failed: dict[str, str] = {}  # what is wrong with streams that are tried again
+    refused: dict[str, str] = {}
     bug: Exception | None = None
     for stream in streams:
-        reading = _Reading(store, source, stream, brands, covered.get(stream), now)
+        since = covered.get(stream) if stream in resting else None
+        reading = _Reading(store, source, stream, brands, since, now, gaps.get(stream, ()), stream in resting)
         try:
             reading.read()
         except RateLimited as limit:
@@ -49,16 +58,16 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
                 store.sources.wait(source.name, now, note, limit.not_before)
             break
         except StreamRefused as refusal:
-            refused.append(str(refusal))
+            refused[stream] = str(refusal)
         except NotAuthorised as refusal:
             error = str(refusal)
             with store.transaction():
                 store.sources.pause(source.name, now, error)
             break
         except CollectorError as failure:
-            failed.append(str(failure))
+            failed[stream] = str(failure)
             with store.transaction():
-                store.sources.failed(source.name, now, failed[-1])
+                store.sources.failed(source.name, now, failed[stream])
         except Exception as raised:
             bug = raised  # told below, when the other streams have had their turn
         finally:
@@ -66,17 +75,18 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
             fetched += reading.fetched
     if bug:
         raise bug
-    troubles = [*([error] if error else []), *failed, *refused]
-    read = len(streams) - len(troubles) if error is None and note is None else 0  # what ended the run left out others
+    troubles = [*([error] if error else []), *failed.values(), *refused.values()]
+    whole = error is None and note is None  # what ended the run left out others
+    read = len(resting - failed.keys() - refused.keys()) if whole else 0
     if read:  # each hour's coverage says what is missing of the rest
         with store.transaction():
             store.sources.succeeded(source.name, now)
             if state and state.last_error and not failed:
                 store.backfills.ask_now(source.name, now)
     if troubles:
-        error = _told(troubles, read, len(streams))
+        error = _told(troubles, read, len(resting))
         with store.transaction():
-            if len(refused) == len(streams):
+            if refused and resting <= refused.keys():
                 store.sources.pause(source.name, now, error)
             elif note is None:
                 store.sources.failed(source.name, now, error)
@@ -94,8 +104,24 @@ def _told(troubles: Sequence[str], read: int, of: int) -> str:
     return f"{told}; {read} of {of} streams {'was' if read == 1 else 'were'} read" if read else told
 
 
+def _told_gaps(store: Store, source: Source) -> Mapping[str, Sequence[Gap]]:
+    """By stream, what earlier runs told of as not given, and nobody has read since.
+
+    A run that told of a gap and then ended in an error was not written down as read: the next one begins where it
+    began, and must leave out what it does not read again.
+    """
+    found: dict[str, list[Gap]] = {}
+    for gap in store.sources.told_gaps(source.name):
+        if gap.until is not None:
+            found.setdefault(gap.stream, []).append(Gap(gap.since, gap.until, gap.reason or ""))
+    return found
+
+
 class _Reading:
-    """One stream, read once."""
+    """One stream, read once; `told` are the gaps that earlier runs told of.
+
+    Where nothing `rests` on the stream, no span is written down for it: only that it was heard, why not, and its cost.
+    """
 
     def __init__(
         self,
@@ -105,6 +131,8 @@ class _Reading:
         brands: Sequence[Brand],
         since: datetime | None,
         now: datetime,
+        told: Sequence[Gap],
+        rests: bool,
     ) -> None:
         self._store = store
         self._source = source
@@ -112,7 +140,9 @@ class _Reading:
         self._brands = brands
         self._since = since
         self._now = now
-        self._gaps: list[Gap] = []
+        # Before the first reading, what was told is of a past that somebody asked for.
+        self._gaps: list[Gap] = [] if since is None else list(told)
+        self._rests = rests
         self._meter = StoreMeter(store, source.name, source.monthly_budget, now, source.total_budget)
         self.added = Added()
         self.fetched = 0
@@ -129,14 +159,18 @@ class _Reading:
         except Exception as bug:
             self._fell_short(f"bug: {type(bug).__name__}", "bug")
             raise
-        *before, last = self._wholly_read()
-        with self._store.transaction():
-            for since, until in before:
-                self._cover("complete", span=(since, until))
-            self._since = last[0]
-            self._cover("complete")
+        self._end("complete")
 
-    def _wholly_read(self) -> list[tuple[datetime | None, datetime]]:
+    def _end(self, state: str, reason: str | None = None, cause: str | None = None) -> None:
+        """Write down what became of the run's span; its gaps have been."""
+        *before, last = self._parts()
+        with self._store.transaction():
+            for part in before:
+                self._cover(state, reason, cause, part)
+            self._since = last[0]
+            self._cover(state, reason, cause)
+
+    def _parts(self) -> list[tuple[datetime | None, datetime]]:
         """Return the span of the run less its gaps, in order; the last part ends now."""
         parts: list[tuple[datetime | None, datetime]] = []
         start = self._since
@@ -147,19 +181,26 @@ class _Reading:
         return [*parts, (start, self._now)]
 
     def _fell_short(self, reason: str, cause: str) -> None:
-        with self._store.transaction():
-            self._cover("partial" if self.fetched else "missing", reason, cause)
+        if self._since is None:  # how far back a first reading goes it tells when it is done
+            self._gaps.clear()
+        self._end("partial" if self.fetched else "missing", reason, cause)
 
     def _keep(self, batch: Batch, position: Position) -> Position:
         moved = Position(batch.cursor or position.cursor, batch.resume)
         with self._store.transaction():
             self.added += keep(self._store, self._source, batch, self._brands, self._now)
             self._store.sources.move(self._source.name, self._stream, moved)
-            if batch.gap:
-                self._cover("missing", batch.gap.reason, batch.gap.cause, (batch.gap.since, batch.gap.until))
-                self._gaps.append(batch.gap)
+            if batch.gap and self._rests:
+                gap = self._begun(batch.gap)
+                self._cover("missing", gap.reason, gap.cause, (gap.since, gap.until))
+                self._gaps.append(gap)
         self.fetched += batch.fetched
         return moved
+
+    def _begun(self, gap: Gap) -> Gap:
+        """A gap that does not say where it begins begins where the last reading ended, or hours would be left out."""
+        ended = self._since is not None and gap.since is None and self._since < gap.until
+        return replace(gap, since=self._since) if ended else gap
 
     def _cover(
         self,
@@ -169,14 +210,15 @@ class _Reading:
         span: tuple[datetime | None, datetime] | None = None,
     ) -> None:
         """Write down the run as it went, or what became of a part of its span."""
+        since, until = span or (self._since, self._now)
         self._store.sources.cover(
             Coverage(
                 source=self._source.name,
                 stream=self._stream,
                 started_at=self._now,
-                since=span[0] if span else self._since,
-                until=span[1] if span else self._now,
-                state=state,
+                since=since if self._rests else None,
+                until=until if self._rests else None,
+                state=state if self._rests else "complete",  # of no span nothing is missing
                 reason=reason,
                 fetched=0 if span else self.fetched,
                 stored=0 if span else self.added.stored,

@@ -1,6 +1,6 @@
 """What the jobs ask of a collector. A plugin need not import it: the shape is enough."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
@@ -68,4 +68,18 @@ class Checker(Protocol):
     check_size: int
 
     def check(self, ids: Sequence[str], resume: str | None, meter: Meter, now: datetime) -> Checked:
-        """Ask the platform about posts that were stored, by their `source_id`. Raises as `collect` does."""
+        """Ask the platform about posts that were stored, by their `source_id`. Raises as `collect` does.
+
+        Imported ones come too, with ids that need not be the platform's: such are neither gone nor seen.
+        """
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A collector some of whose streams only listen for a while, beside others that bring all posts in any case.
+
+    Whether such a one was heard says nothing of how far the source was read.
+    """
+
+    def beside(self) -> Collection[str]:
+        """Those of `streams()` on which nothing rests, never all: they come last, and no hour is told by them."""

@@ -187,10 +187,11 @@ class FakeBluesky:
         with self._lock:
             self.frames.append((at or self.now(), frame))
 
-    def close_account(self, did: str, status: str = "deleted", at: datetime | None = None) -> None:
-        """Tell that an account is no longer active."""
+    def close_account(self, did: str, status: object = "deleted", at: datetime | None = None) -> None:
+        """Tell that an account is no longer active; without a status the host does not say why."""
         seen = at or self.now()
-        account = {"did": did, "active": False, "status": status, "seq": 1, "time": text_of(seen)}
+        account = {"did": did, "active": False, "seq": 1, "time": text_of(seen)}
+        account |= {"status": status} if status else {}
         event = {"$type": f"{METHOD}#account", "seq": len(self.frames) + 1, "did": did, "account": account}
         self.emit(json.dumps({"$type": "message", "payload": event | {"time": text_of(seen)}}), seen)
 

@@ -84,7 +84,8 @@ class FakeMastodon:
     """The state, and the server around it. Faults are used up in order, one a request; streams have their own.
 
     Faults: "503" or any other status, "429" (what the limit says is in `reset`; "429:7" adds Retry-After, "429-bare"
-    sends no header), "drop", "cut" (half an answer), "html", "html404", "json" (valid, but no listing), "slow".
+    sends no header), "drop", "cut" (half an answer), "html", "html404", "json" (valid, but no listing), "slow",
+    "drip" (a body that comes byte by byte), "drip-chunked" (the same in chunks).
     A stream also has the ILLS of fake_mastodon_streams.py, when it has begun.
     """
 
@@ -375,6 +376,9 @@ class _Handler(LoopbackHandler):
             self._answer(404 if fault == "html404" else 200, b"<html>Just a moment...</html>", "text/html", {})
         elif fault == "json":
             self._json(200, {})
+        elif fault in ("drip", "drip-chunked"):
+            self._log(fault)
+            self._drip(fault == "drip-chunked")
         elif fault == "slow":
             self._log(fault)
             self.close_connection = True
@@ -384,6 +388,17 @@ class _Handler(LoopbackHandler):
             bare = status.endswith("-bare")
             headers = {"retry-after": wait} if wait else {}
             self._json(int(status.removesuffix("-bare")), {"error": "fault"}, headers, bare)
+
+    def _drip(self, chunked: bool) -> None:
+        """Send a byte every 50 ms, each well within a timeout, for five seconds at most."""
+        self.close_connection = True
+        length = b"transfer-encoding: chunked" if chunked else b"content-length: 999"
+        self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%b\r\n\r\n" % length)
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                self.wfile.write(b"1\r\n[\r\n" if chunked else b"[")
+                self.wfile.flush()
+                self.server.mastodon.closing.wait(0.05)
 
     def _json(self, status: int, body: Any, headers: dict[str, str] | None = None, bare: bool = False) -> None:
         self._answer(status, json.dumps(body).encode(), "application/json; charset=utf-8", headers or {}, bare)

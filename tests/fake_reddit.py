@@ -99,6 +99,7 @@ class FakeReddit:
         self.write_faults: deque[str] = deque()
         self.sent: list[str] = []  # names of the comments made through the API
         self.requests: list[Request] = []
+        self.behind = ""  # the path that a proxy puts before those of what is sent
         self.remaining: int | None = None  # requests left before the limit; None: plenty
         self.reset = 400
         self.private: set[str] = set()
@@ -165,7 +166,8 @@ class _Handler(LoopbackHandler):
     def do_POST(self) -> None:
         reddit = self.server.reddit
         body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
-        path, params = urlsplit(self.path).path, {key: values[-1] for key, values in parse_qs(body).items()}
+        path = urlsplit(self.path).path.removeprefix(reddit.behind)
+        params = {key: values[-1] for key, values in parse_qs(body).items()}
         if path == "/api/comment":
             self._comment(params)
         elif path != "/api/v1/access_token":

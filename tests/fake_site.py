@@ -2,7 +2,8 @@
 
 Faults are used up in order, one a request: a status ("503", "403"), "429" ("429:7" adds Retry-After), "html", "json"
 (valid, but nothing of theirs), "deep" (JSON that nests without end), "half" (the connection ends in the middle), "drop"
-(a reset), "slow" (no answer within the timeout), "" (none: a request passes).
+(a reset), "slow" (no answer within the timeout), "drip" (a body byte by byte; "drip:gzip" one that unpacks to nothing,
+"drip:302" one of a redirect to the same address), "" (none: a request passes).
 """
 
 import contextlib
@@ -108,6 +109,8 @@ class _Handler(LoopbackHandler):
         elif fault == "slow":
             site.closing.wait(5)
             self._hang_up()
+        elif fault and fault.startswith("drip"):
+            self._drip(fault.removeprefix("drip").removeprefix(":"))
         elif fault == "half":
             answer = site.answer(request)
             self._send(answer, len(answer.body) * 2)
@@ -115,6 +118,18 @@ class _Handler(LoopbackHandler):
         else:
             answer = _faulty(fault) if fault else site.answer(request)
             self._send(answer, len(answer.body))
+
+    def _drip(self, how: str) -> None:
+        """Send a byte every 50 ms, each well within a timeout, for five seconds at most."""
+        headers = {"gzip": {"content-encoding": "gzip"}, "302": {"location": self.path}}.get(how, {})
+        self._send(Answer(b"", 302 if how == "302" else 200, headers), 1_000_000)
+        begin = b"\x1f\x8b\x08\x08" + bytes(6) if how == "gzip" else b""  # what follows is the name of a file
+        with contextlib.suppress(OSError):
+            for byte in begin.ljust(100, b"x"):
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                self.server.site.closing.wait(0.05)
+        self._hang_up()
 
     def _hang_up(self) -> None:
         self.close_connection = True

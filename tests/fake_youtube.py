@@ -100,7 +100,8 @@ class FakeYouTube:
 
     Faults: any status ("503"), "429" ("429:7" adds Retry-After), "quota" and "quota-new" (the day's, in the old form
     and the new), "rate" (that of a minute), "blocked" (the key may not), "drop", "slow", "html", "html-503", "json"
-    (valid, but no listing), "empty" (an empty list with a next page), "other" (an error whose body is odd).
+    (valid, but no listing), "empty" (an empty list with a next page), "other" (an error whose body is odd), "ok"
+    (none). `spoilt` has those of single videos, which stay.
     """
 
     def __init__(self) -> None:
@@ -108,6 +109,7 @@ class FakeYouTube:
         self.items: dict[str, Comment] = {}
         self.odd: list[Any] = []  # sent at the beginning of every page of threads
         self.faults: deque[str] = deque()
+        self.spoilt: dict[str, str] = {}
         self.requests: list[Request] = []
         self.quota = 10_000  # units left of this day
         self.used = 0
@@ -205,8 +207,9 @@ class _Handler(LoopbackHandler):
                 info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
                 says = "API key not valid. Please pass a valid API key."
                 raise _Refusal(400, "badRequest", details=[info], message=says)
-            if youtube.faults:
-                return self._fault(youtube.faults.popleft())
+            fault = youtube.faults.popleft() if youtube.faults else youtube.spoilt.get(self.params.get("videoId", ""))
+            if fault and fault != "ok":
+                return self._fault(fault)
             if youtube.used + cost > youtube.quota:
                 raise _Refusal(403, "quotaExceeded")
             youtube.used += cost

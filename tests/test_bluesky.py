@@ -122,13 +122,25 @@ def test_a_deleted_post_loses_its_text_and_one_deleted_at_once_is_never_stored(s
     assert found == [(gone, "", None, "deleted"), (kept, "acme kept", SOMEONE, None)]
 
 
-def test_the_posts_of_a_closed_account_lose_their_text_stored_or_not_yet(stream: Rig) -> None:
+@pytest.mark.parametrize("status", ["deleted", "takendown", "suspended", "deactivated"])
+def test_the_posts_of_a_closed_account_lose_their_text_stored_or_not_yet(stream: Rig, status: str) -> None:
     first = stream.fake.post("acme one", T0 + SECOND)
     live(stream)
     stream.fake.post("acme two", stream.clock.now + SECOND)
-    stream.fake.close_account(SOMEONE, at=stream.clock.now + 2 * SECOND)
+    stream.fake.close_account(SOMEONE, status, at=stream.clock.now + 2 * SECOND)
     live(stream)
     assert rows(stream.path, "SELECT source_id, text, gone_reason FROM mentions") == [(first, "", "deleted")]
+
+
+@pytest.mark.parametrize("status", ["desynchronized", "throttled", "of a later year", None, 7])
+def test_an_account_whose_host_is_in_trouble_or_does_not_say_why_loses_nothing(stream: Rig, status: object) -> None:
+    stream.fake.post("acme one", T0 + SECOND)
+    live(stream)
+    stream.fake.post("acme two", stream.clock.now + SECOND)
+    stream.fake.close_account(SOMEONE, status, at=stream.clock.now + 2 * SECOND)
+    live(stream)
+    found = rows(stream.path, "SELECT text, author, gone_at FROM mentions ORDER BY id")
+    assert found == [("acme one", SOMEONE, None), ("acme two", SOMEONE, None)]
 
 
 def test_an_edited_post_is_read_anew_and_its_old_text_kept_as_a_version(stream: Rig) -> None:

@@ -52,6 +52,16 @@ def test_hours_before_the_first_reading_are_not_told_of(store: Store) -> None:
     assert hours(store, T0 + 40 * MINUTE) == [(12, "complete", None)]
 
 
+def test_a_first_try_that_fails_on_the_hour_leaves_it_unread(store: Store) -> None:
+    cover(store, None, T0, "missing", "unavailable")
+    assert hours(store, T0 + MINUTE) == [(12, "missing", "unavailable")]
+
+
+def test_a_first_reading_on_the_hour_stands_for_it(store: Store) -> None:
+    cover(store, None, T0)
+    assert hours(store, T0 + MINUTE) == [(12, "complete", None)]
+
+
 def test_what_could_not_be_read_is_missing_with_its_reason(store: Store) -> None:
     cover(store, None, T0)
     cover(store, T0, T0 + 3 * HOUR, "missing", "unavailable")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -164,6 +165,22 @@ def test_more_than_a_feed_ever_holds_is_not_taken_in(
     blog.raw = b"<rss>" + b" " * 1_000_001
     with pytest.raises(SourceUnavailable, match="more than 1 MB"):
         run(made(feeds))
+
+
+@pytest.mark.parametrize("fault", ["drip", "drip:gzip"])
+def test_a_feed_that_comes_byte_by_byte_does_not_hold_up_its_source(feeds: FakeFeeds, blog: Feed, fault: str) -> None:
+    blog.add("acme", at=NOW, id="1")
+    feeds.faults.append(fault)
+    began = monotonic()
+    with pytest.raises(SourceUnavailable, match=r"/blog.xml did not send all of its answer in 2 seconds"):
+        run(made(feeds, timeout=0.5))
+    assert monotonic() - began < 4.5
+
+
+def test_nothing_is_read_of_an_answer_that_only_says_where_to_go(feeds: FakeFeeds, blog: Feed) -> None:
+    blog.add("acme", at=NOW, id="1")
+    feeds.faults.append("drip:302")
+    assert texts(run(made(feeds, timeout=0.5))) == ["acme"]
 
 
 def test_an_address_is_not_told_with_its_parameters(feeds: FakeFeeds, caplog: pytest.LogCaptureFixture) -> None:

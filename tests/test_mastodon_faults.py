@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -35,6 +36,22 @@ def test_a_fault_ends_the_run_and_the_next_one_goes_on(server: FakeMastodon, fau
     assert len(server.requests) == 1
     assert reader.run() is None
     assert len(reader.stored) == 1
+
+
+@pytest.mark.parametrize("fault", ["drip", "drip-chunked"])
+def test_an_answer_that_comes_byte_by_byte_does_not_hold_up_the_source(server: FakeMastodon, fault: str) -> None:
+    server.faults.append(fault)
+    began = monotonic()
+    with pytest.raises(SourceUnavailable, match="did not send all of its answer in 2 seconds"):
+        run(collector(server, timeout=0.5))
+    assert monotonic() - began < 4.5
+
+
+def test_an_answer_beyond_all_pages_is_not_taken_in(server: FakeMastodon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.collectors.fetch.LARGEST", 1_000_000)
+    server.post(f"#acme {'x' * 1_000_000}", at=ago(5))
+    with pytest.raises(SourceUnavailable, match=f"{server.host} sent more than 1 MB"):
+        run(collector(server))
 
 
 @pytest.mark.parametrize("fault", ["500", "html", "json", "drop"])

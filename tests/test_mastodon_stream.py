@@ -228,6 +228,21 @@ def test_a_server_that_does_not_stream_is_read_by_its_timelines(
     assert [f"tag:acme is not streamed ({why})" in line for line in told(caplog)] == ([True] if why else [])
 
 
+def test_a_source_whose_timelines_cannot_be_read_was_not_read_though_it_listened(
+    server: FakeMastodon, store: Store
+) -> None:
+    source = listening(server, timeline="local")
+    for hour in range(3):
+        server.faults.extend(["503", "503", "503"])  # both timelines, and what mentions the account
+        server.stream_faults.extend(["404", "404"])
+        assert "read" not in (turn(store, source, hour).error or "read")
+    state = store.sources.state("masto")
+    assert state is not None
+    assert state.last_ok_at is None
+    hours = store.sources.hours("masto", NOW, NOW + 2 * HOUR, NOW + 2 * HOUR)
+    assert [hour.state for hour in hours] == ["missing", "missing"]
+
+
 def test_a_server_that_streams_to_members_only_says_so(server: FakeMastodon, caplog: pytest.LogCaptureFixture) -> None:
     run(listening(server, access_token=None), LIVE)
     why = "(401): servers ask for an access_token; it is read by its timeline alone"

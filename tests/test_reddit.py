@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from db.errors import InputError, SourceUnavailable
-from db.records import Gap, Reach
+from db.records import Checked, Gap, Reach
 from models.query import parse
 from monitor.collectors.reddit import RedditCollector, register_collectors
 from monitor.plugins import Brand, CollectorKind
@@ -95,6 +95,16 @@ def test_a_check_tells_what_was_deleted_removed_and_edited(reddit: FakeReddit) -
         edited: "acme is good",
     }
     assert checked.resume is None
+    assert len(reddit.listings()) == 1
+
+
+def test_an_imported_post_whose_id_is_none_of_reddits_is_neither_asked_for_nor_gone(reddit: FakeReddit) -> None:
+    kept = reddit.submit("acme", at=minutes_ago(9))
+    imported = ["1kx2ab", "row-17", "t2_user", "t3_", "t3_A b", f"{kept}\n", "t3_a,t3_b"]
+    checked = collector(reddit).check([*imported, kept, "t1_unknown"], None, NoBudget(), NOW)
+    assert (checked.gone, [post.source_id for post in checked.seen]) == (["t1_unknown"], [kept])
+    assert [request.params["id"] for request in reddit.listings()] == [f"{kept},t1_unknown"]
+    assert collector(reddit).check(imported, None, NoBudget(), NOW) == Checked()
     assert len(reddit.listings()) == 1
 
 
@@ -234,7 +244,9 @@ def test_what_is_no_subreddit_is_refused(reddit: FakeReddit, written: list[str])
         options(reddit, subreddits=written)
 
 
-@pytest.mark.parametrize("url", ["http://www.reddit.com", "ftp://127.0.0.1", "reddit.com", ""])
+@pytest.mark.parametrize(
+    "url", ["http://www.reddit.com", "ftp://127.0.0.1", "reddit.com", "", "https://:1", "https://a:b"]
+)
 def test_a_secret_is_only_sent_to_https_or_this_machine(reddit: FakeReddit, url: str) -> None:
     with pytest.raises(ValidationError):
         options(reddit, oauth_url=url)

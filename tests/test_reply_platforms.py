@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import quote
 
 import pytest
 
-from db.errors import InputError, RateLimited, ReplyRefused
+from db.errors import InputError, RateLimited, ReplyRefused, SourceUnavailable
 from jobs.replier import Outbox, Route
 from models.brand import Brand
 from models.query import parse
@@ -217,6 +218,17 @@ def test_reddit_s_wish_to_wait_is_granted(platform: Platform) -> None:
     with pytest.raises(RateLimited) as limited:
         platform.replier().reply(platform.post, TEXT, KEY, FreeMeter(), NOW)
     assert limited.value.not_before == NOW + timedelta(seconds=420.5)
+
+
+@pytest.mark.parametrize("path", ["/gateway", "/gateway/", "/a/../gateway", "/gäteway"])
+def test_a_reply_that_was_lost_behind_a_proxy_s_path_is_not_said_to_be_unsent(path: str) -> None:
+    with FakeReddit(now=lambda: NOW) as fake, reddit() as platform:
+        fake.behind = quote(path.removeprefix("/a/..").rstrip("/"))
+        fake.write_faults.append("lost")
+        post = mention(fake.submit("acme", at=NOW), source="reddit")
+        with pytest.raises(SourceUnavailable, match="Reddit did not answer"):
+            platform.replier(reddit_url=fake.url, oauth_url=fake.url + path).reply(post, TEXT, KEY, FreeMeter(), NOW)
+        assert len(fake.sent) == 1
 
 
 def test_reddit_refuses_with_status_200_too(platform: Platform) -> None:

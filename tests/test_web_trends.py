@@ -85,6 +85,7 @@ def test_every_net_sentiment_of_a_part_has_its_range_however_many_posts_it_has(
     table = page(site, f"{path}?since=2025-12-01").select("table.bars")[0]
     told = [row for row in table.select("tbody tr") if row.select(".net")]
     assert max(int(str(link["data-posts"])) for link in table.select("a[data-posts]")) > 150
+    assert told
     assert [len(row.select(".range")) for row in told] == [ranges] * len(told)
 
 

@@ -55,6 +55,24 @@ def test_a_lookup_tells_what_is_gone_and_shows_the_rest_for_the_price_of_the_res
     assert len(fake.requests) == 1
 
 
+@pytest.mark.parametrize("compliance", ["lookup", "batch"])
+def test_imported_posts_whose_ids_are_none_of_xs_keep_no_other_from_being_checked(
+    fake: FakeX, clock: Clock, compliance: str
+) -> None:
+    gone, kept = fake.add("acme 1", T0 - 2 * MINUTE), fake.add("acme 2", T0 - MINUTE)
+    fake.remove(gone, "deleted")
+    imported, reader = ["row-17", "1" * 20, "17,18", "\u0661", f"{kept}\n"], checker(fake, compliance)
+    asked = [*imported, gone, kept]
+    found = reader.check(asked, None, Purse(), clock.now)
+    if found.resume:
+        clock.now += timedelta(hours=1)
+        found = reader.check(asked, found.resume, Purse(), clock.now)
+    assert list(found.gone) == [gone]
+    before = len(fake.requests)
+    assert reader.check(imported, None, Purse(), clock.now) == Checked()
+    assert len(fake.requests) == before
+
+
 def test_an_edited_post_is_seen_as_it_is_now_under_the_id_it_is_known_by(fake: FakeX, clock: Clock) -> None:
     first, other = fake.add("acme is grate", T0 - 9 * MINUTE), fake.add("acme", T0 - 8 * MINUTE)
     fake.edit(first, "acme is great")

@@ -128,6 +128,35 @@ def test_a_stream_that_cannot_be_heard_stops_no_search_and_is_tried_once(
     assert fake.scripted == 0
 
 
+def test_hours_that_the_searches_read_are_read_whether_the_stream_was_heard_or_not(
+    fake: FakeX, clock: Clock, tmp_path: Path
+) -> None:
+    since = clock.now
+    with Store(tmp_path / "posts.db") as store:
+        for _ in range(2):
+            fake.script(403, on="stream")
+            outcome = collect(store, Source("x", "x", source(fake), "1"), BRANDS, clock.now)
+            assert (outcome.error or "").endswith("; 2 of 2 streams were read")
+            clock.now += 60 * MINUTE
+        state = store.sources.state("x")
+        assert state is not None
+        assert state.last_ok_at == since + 60 * MINUTE
+        read = store.sources.hours("x", since, since + 60 * MINUTE, since + 60 * MINUTE)
+        assert [hour.state for hour in read] == ["complete"] * len(read)
+
+
+def test_searches_that_fail_are_not_made_up_for_by_the_stream(fake: FakeX, clock: Clock, tmp_path: Path) -> None:
+    fake.air("acme is down")
+    with Store(tmp_path / "posts.db") as store:
+        fake.script(503, on="search")
+        fake.script(503, on="search")
+        outcome = collect(store, Source("x", "x", source(fake), "1"), BRANDS, clock.now)
+        assert (outcome.counts["stored"], "read" in (outcome.error or "read")) == (1, False)
+        state = store.sources.state("x")
+        assert state is not None
+        assert state.last_ok_at is None
+
+
 def test_what_was_heard_before_the_connection_broke_is_kept(fake: FakeX, job: Job) -> None:
     heard = fake.air("acme is down")
     fake.script("cut", on="stream")

@@ -6,7 +6,7 @@ import pytest
 
 from db.errors import InputError, SourceUnavailable
 from jobs.collector import Checker, Historian
-from tests.fake_youtube import FakeYouTube
+from tests.fake_youtube import VIDEO, FakeYouTube
 from tests.support import HOUR
 from tests.youtube_rig import NOW, PLACE, Ration, ago, collector, ids
 
@@ -78,6 +78,22 @@ def test_fifty_comments_are_checked_for_one_unit(youtube: FakeYouTube) -> None:
     meter = Ration()
     told = collector(youtube).check(all_ids, None, meter, NOW)
     assert (told.gone, len(told.seen), meter.used) == ([], 50, [1])
+
+
+def test_an_imported_post_whose_id_is_no_comments_is_neither_asked_for_nor_gone(youtube: FakeYouTube) -> None:
+    top = youtube.comment("acme", at=ago(1))
+    there = [top, youtube.reply(top, "acme too", at=ago(1))]
+    others = {
+        youtube.comment("acme", at=ago(1), id="UgzxsAHHvWZkGR3gJVp4AaABAg.9aolZGyDz3w9apYGzzghC4"),
+        youtube.comment("acme", at=ago(1), id="z133fhirxta0dzof522xtpxq4mrbtrqjd04.1489437974282317"),
+    }
+    imported = [VIDEO, "row-17", "17", "Ug", "4f2b6c1e-0d0a-4c7e-9b1f-6a5f3c2d1e00", f"{top}\n", f"{top},{top}"]
+    told = collector(youtube).check([*imported, *there, *others], None, Ration(), NOW)
+    assert (told.gone, {each.source_id for each in told.seen}) == ([], {*there, *others})
+    before = len(youtube.requests)
+    told = collector(youtube).check(imported, None, Ration(), NOW)
+    assert (told.gone, told.seen) == ([], [])
+    assert len(youtube.requests) == before
 
 
 def test_a_comment_that_cannot_be_read_is_not_taken_for_deleted(youtube: FakeYouTube) -> None:

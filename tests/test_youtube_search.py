@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from db.errors import BudgetSpent, InputError
+from db.errors import BudgetSpent, CollectorError, InputError, SourceUnavailable
 from models.query import parse
 from monitor.collectors.youtube_search import youtube_query
 from monitor.plugins import Brand
@@ -75,6 +75,84 @@ def test_found_videos_without_comments_or_gone_again_are_passed_over(youtube: Fa
     del youtube.videos[found]
     youtube.items.clear()
     assert run(source, "search:Acme", cursor=batches[-1].cursor, now=NOW + HOUR)[-1].cursor
+
+
+def four_videos(youtube: FakeYouTube) -> list[str]:
+    """Found in this order, each with a comment."""
+    videos = [youtube.video(f"found00000{n}", "acme", at=ago(n + 1)) for n in range(4)]
+    for video in videos:
+        youtube.comment(f"on {video}", at=ago(0.5), video=video)
+    return videos
+
+
+@pytest.mark.parametrize("fault", ["400", "503", "html"])
+def test_a_video_that_cannot_be_read_keeps_no_other_from_its_turn(youtube: FakeYouTube, fault: str) -> None:
+    bad, *others = four_videos(youtube)
+    source, stream = collector(youtube, channels=[], search=True), "search:Acme"
+    youtube.spoilt[bad] = fault
+    batches, error = cut_off(source, SourceUnavailable, stream)
+    assert str(error).startswith(f"video:{bad} cannot be read: YouTube")
+    assert "\n" not in str(error)
+    assert {youtube.items[id].video for id in ids(batches)} == set(others)
+    assert all(batch.cursor is None for batch in batches)
+    new = youtube.comment("new", at=NOW + MINUTE, video=others[0])
+    asked = len(youtube.requests)
+    batches, _ = cut_off(source, SourceUnavailable, stream, resume=batches[-1].resume, now=NOW + HOUR)
+    assert new in ids(batches)
+    assert len(youtube.requests) - asked == 4  # nothing is searched before it is due, and no video is tried twice
+    youtube.spoilt.clear()
+    batches = run(source, stream, resume=batches[-1].resume, now=NOW + 2 * HOUR)
+    assert bad in {youtube.items[id].video for id in ids(batches)}
+    assert batches[-1].cursor
+
+
+def test_youtube_in_trouble_is_left_after_three_videos_and_the_next_run_begins_with_others(
+    youtube: FakeYouTube,
+) -> None:
+    *bad, good = four_videos(youtube)
+    source, stream = collector(youtube, channels=[], search=True), "search:Acme"
+    youtube.spoilt |= dict.fromkeys(bad, "503")
+    batches, error = cut_off(source, SourceUnavailable, stream)
+    assert str(error) == "YouTube answered 503; the next run tries again"
+    assert ids(batches) == []
+    assert len(youtube.requests) == 4
+    batches, _ = cut_off(source, SourceUnavailable, stream, resume=batches[-1].resume, now=NOW + HOUR)
+    assert {youtube.items[id].video for id in ids(batches)} == {good}
+
+
+def test_a_video_that_failed_on_its_way_goes_on_there_and_from_the_start_where_that_fails_again(
+    youtube: FakeYouTube,
+) -> None:
+    video = youtube.video("found000001", "acme", at=ago(3))
+    for n in range(250):
+        youtube.comment(f"acme {n}", at=NOW - n * MINUTE, video=video)
+    source, stream = collector(youtube, channels=[], search=True), "search:Acme"
+
+    def fails(at: int, resume: str | None, hour: int) -> tuple[list[str], str | None]:
+        """Let the request with this number fail."""
+        youtube.faults.extend(["ok"] * (at - 1) + ["503"])
+        batches, _ = cut_off(source, SourceUnavailable, stream, resume=resume, now=NOW + hour * HOUR)
+        return ids(batches), batches[-1].resume
+
+    first, resume = fails(4, None, 0)  # the search and two pages
+    assert len(first) == 200
+    none, resume = fails(1, resume, 1)
+    assert none == []
+    again, resume = fails(2, resume, 2)
+    assert again == first[:100]
+    rest = run(source, stream, resume=resume, now=NOW + 3 * HOUR)
+    assert set(again + ids(rest)) == set(youtube.items)
+
+
+@pytest.mark.parametrize("fault", ["429", "401"])
+def test_what_stops_the_source_is_not_held_against_a_video(youtube: FakeYouTube, fault: str) -> None:
+    four_videos(youtube)
+    source = collector(youtube, channels=[], search=True)
+    batches = run(source, "search:Acme")
+    youtube.faults.append(fault)
+    asked = len(youtube.requests)
+    cut_off(source, CollectorError, "search:Acme", cursor=batches[-1].cursor, now=NOW + HOUR)
+    assert len(youtube.requests) == asked + 1
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ FRAMES = 5_000  # frames that a batch stands for at most
 LARGEST = 1_000_000  # bytes of a frame; the server leaves out longer ones, and no post is so long
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+# What ends an account, or hides it. "desynchronized" and "throttled" are troubles of a host; and a host that gives no
+# status makes no claim why it does not have the account, says the protocol.
+ENDED = frozenset({"deleted", "takendown", "suspended", "deactivated"})
 
 
 def to_cursor(time: datetime) -> str:
@@ -51,6 +54,7 @@ class _Frame(BaseModel):
 
 class _Status(BaseModel):
     active: bool
+    status: str | None = None  # why it is not active, where the host says so
 
 
 class _Account(BaseModel):
@@ -207,6 +211,8 @@ class Stream:
         """An account that was deleted, closed or banned takes its posts along."""
         if account.account.active:
             self._gone_authors.pop(account.did, None)
+            return
+        if account.account.status not in ENDED:
             return
         self._gone_authors[account.did] = None
         for uri in [uri for uri, mention in self._mentions.items() if mention.author == account.did]:

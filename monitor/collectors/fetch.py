@@ -1,11 +1,12 @@
 """Requests to platforms without a client library of their own: one session, and each fault as one of our errors."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
+from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from db.errors import RateLimited, SourceUnavailable, StreamRefused
 
@@ -18,6 +19,24 @@ AGENT = "sentimon/0.1 (self-hosted brand monitor)"
 WAIT = timedelta(minutes=15)  # where a platform asks to wait and does not say how long
 LONGEST_WAIT = timedelta(days=1)
 LARGEST = 20_000_000  # bytes of an answer: more is no page of posts
+PATIENCE = 4  # timeouts that an answer may take in all: a timeout alone is for each part of it
+
+
+class Limit:
+    """How much an answer may be, and how long it may take; parts of it could come without end."""
+
+    def __init__(self, name: str, timeout: float) -> None:
+        self._name, self._seconds = name, PATIENCE * timeout
+        self._until = monotonic() + self._seconds
+
+    def check(self, size: int = 0) -> None:
+        """Raise SourceUnavailable where it has grown to more bytes than that, or has taken longer."""
+        if size > LARGEST:
+            raise SourceUnavailable(f"{self._name} sent more than {LARGEST // 1_000_000} MB at once")
+        if monotonic() > self._until:
+            raise SourceUnavailable(
+                f"{self._name} did not send all of its answer in {self._seconds:g} seconds; the next run tries again"
+            )
 
 
 class Fetcher:
@@ -29,9 +48,14 @@ class Fetcher:
     def __init__(self, name: str, timeout: float, now: datetime, busy: Collection[int] = (429,)) -> None:
         import httpx
 
-        self._name, self._now, self._busy = name, now, busy
+        self._name, self._timeout, self._now, self._busy = name, timeout, now, busy
+        self._limit = Limit(name, timeout)
         self._client = httpx.Client(
-            timeout=timeout, follow_redirects=True, headers={"User-Agent": AGENT}, verify=_certificates()
+            timeout=timeout,
+            follow_redirects=True,
+            headers={"User-Agent": AGENT},
+            verify=_certificates(),
+            event_hooks={"response": [lambda answer: _limited(answer, self._limit)]},
         )
 
     def __enter__(self) -> Self:
@@ -49,13 +73,13 @@ class Fetcher:
         """
         import httpx
 
+        self._limit = Limit(self._name, self._timeout)
         try:
             with self._client.stream("GET", url, params=params, headers=headers) as answer:
                 body = bytearray()
                 for part in answer.iter_bytes():
                     body += part
-                    if len(body) > LARGEST:
-                        raise SourceUnavailable(f"{self._name} sent more than {LARGEST // 1_000_000} MB at once")
+                    self._limit.check(len(body))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise SourceUnavailable(
                 f"{self._name} did not answer ({type(error).__name__}); the next run tries again"
@@ -103,6 +127,24 @@ def _certificates() -> "ssl.SSLContext":
     import httpx
 
     return httpx.create_ssl_context()
+
+
+def _limited(answer: "httpx.Response", limit: Limit) -> None:
+    """Look at the time with each part that comes, whatever it unpacks to. What only says where to go is not read."""
+    import httpx
+
+    stream = cast(httpx.SyncByteStream, answer.stream)
+
+    class Limited(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for part in () if answer.has_redirect_location else stream:
+                limit.check()
+                yield part
+
+        def close(self) -> None:
+            stream.close()
+
+    answer.stream = Limited()
 
 
 def _plain(headers: Mapping[str, str]) -> dict[str, str]:

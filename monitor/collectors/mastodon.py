@@ -116,8 +116,11 @@ class MastodonCollector:
     def streams(self) -> Sequence[str]:
         public = ["public"] if self._options.timeline != "off" else []
         mentions = ["mentions"] if self._options.access_token else []
-        live = [LIVE] if self._options.stream else []  # last: what it has heard, the timelines may have again
-        return (*self._tags, *public, *mentions, *self._searches, *live)
+        return (*self._tags, *public, *mentions, *self._searches, *self.beside())
+
+    def beside(self) -> Sequence[str]:
+        """What is heard, the timelines bring; they are read whether anything is."""
+        return [LIVE] if self._options.stream else []
 
     def explain(self) -> Sequence[str]:
         told = {"public": f"the {self._options.timeline} timeline", "mentions": "posts that mention the account"}

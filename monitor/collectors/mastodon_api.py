@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from db.errors import CollectorError, NotAuthorised, RateLimited, SourceUnavailable
-from monitor.collectors.fetch import AGENT, LONGEST_WAIT, wait_until
+from monitor.collectors.fetch import AGENT, LONGEST_WAIT, Limit, wait_until
 
 if TYPE_CHECKING:
     import mastodon
@@ -25,6 +26,7 @@ PAGE = 40  # the most posts that Mastodon sends at once
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 STREAMS = "/api/v1/streaming/"
 REFUSED = timedelta(hours=1)  # that a server is left alone which does not stream
+PART = 65_536  # bytes
 VERSION = "4.3.0"  # told to the client, which would ask the server for its own before the first search
 
 
@@ -51,6 +53,7 @@ class _Last(threading.local):
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.is_list = False
+        self.refused: SourceUnavailable | None = None  # why it was not read to its end
         self.opened: Callable[[requests.Response], None] | None = None  # is given the answer that is a stream
 
     @property
@@ -71,7 +74,7 @@ class Api:
         self._instance, self._timeout = instance, timeout
         self._limits, self._now, self._keep = limits, now, keep
         self._last = _Last()
-        self._session = _session(self._last, instance)
+        self._session = _session(self._last, instance, timeout)
         self._client = _client(instance, token, timeout, self._session)
 
     def __enter__(self) -> Self:
@@ -201,7 +204,7 @@ class Api:
         limits = self._limits
         if limits.left is not None and limits.left <= self._keep and self._now < limits.renewed_at:
             raise self._limited(limits.renewed_at)
-        self._last.status, self._last.headers, self._last.is_list = None, {}, False
+        self._last.status, self._last.headers, self._last.is_list, self._last.refused = None, {}, False, None
         try:
             answer = call()
         except _faults() as error:
@@ -221,7 +224,7 @@ class Api:
         """One line that says what to do. It quotes no error text: that could hold whatever the server sent."""
         status, host = self._last.status, self._host
         if status is None:
-            return SourceUnavailable(f"{host} did not answer; the next run tries again")
+            return self._last.refused or SourceUnavailable(f"{host} did not answer; the next run tries again")
         if status == 429:
             return self._limited(_again(self._last.headers, self._now))
         if status in (401, 403) and self._token:
@@ -267,7 +270,7 @@ def _again(headers: dict[str, str], now: datetime) -> datetime:
     return again if now < again <= now + LONGEST_WAIT else wait_until(headers, now)
 
 
-def _session(last: _Last, instance: str) -> "requests.Session":
+def _session(last: _Last, instance: str, timeout: float) -> "requests.Session":
     import requests
 
     def note(response: requests.Response, *args: Any, **kwargs: Any) -> None:
@@ -276,7 +279,13 @@ def _session(last: _Last, instance: str) -> "requests.Session":
             last.status = 200
             last.opened(response)  # and read as it comes
             return
-        last.is_list = response.content.lstrip().startswith(b"[")  # reads it all: an answer cut short has no status
+        try:
+            body = _body(response, Limit(urlsplit(instance).netloc, timeout))  # an answer cut short has no status
+        except SourceUnavailable as error:
+            last.refused = error  # the client would hide it
+            raise
+        response.raw = BytesIO(body)  # from which the client reads
+        last.is_list = body.lstrip().startswith(b"[")
         last.status = response.status_code if streams or not last.opened else None
         last.headers = {name.lower(): value for name, value in response.headers.items()}
         # Mastodon.py works out the limit by its own clock, and fails where it cannot.
@@ -288,6 +297,19 @@ def _session(last: _Last, instance: str) -> "requests.Session":
         del session.adapters["http://"]  # the server names where its streams are: the token goes nowhere in the clear
     session.hooks["response"].append(note)
     return session
+
+
+def _body(response: "requests.Response", limit: Limit) -> bytes:
+    """Read an answer in such parts as come; by itself requests waits until a part is full."""
+    body = bytearray()
+    while part := response.raw.read1(PART, decode_content=True):
+        body += part
+        try:
+            limit.check(len(body))
+        except SourceUnavailable:
+            response.close()
+            raise
+    return bytes(body)
 
 
 def _client(instance: str, token: str | None, timeout: float, session: "requests.Session") -> "mastodon.Mastodon":

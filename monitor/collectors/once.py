@@ -21,7 +21,10 @@ class SecondTry(requests.RequestException):
 
 
 class Once(HTTPAdapter):
-    """Lets a POST to one path through once, and knows whether it can have left."""
+    """Lets a POST to one path through once, and knows whether it can have left.
+
+    A proxy may have put another path before it.
+    """
 
     def __init__(self, path: str, timeout: float) -> None:
         self._path, self._timeout = path, timeout
@@ -31,7 +34,7 @@ class Once(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         options["timeout"] = self._timeout
-        if request.method != "POST" or urlsplit(request.url or "").path.rstrip("/") != self._path:
+        if request.method != "POST" or not _path_of(request).endswith(self._path):
             return super().send(request, *args, **options)
         if self._tried:
             raise SecondTry("a reply is sent once")
@@ -41,6 +44,10 @@ class Once(HTTPAdapter):
         except requests.RequestException as error:
             self.left = not never_sent(error)
             raise
+
+
+def _path_of(request: requests.PreparedRequest) -> str:
+    return urlsplit(request.url or "").path.rstrip("/")
 
 
 def later(what: str, now: datetime) -> RateLimited:

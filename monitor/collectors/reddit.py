@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, SecretStr, ValidationError, model_validator
 
 from db.errors import CollectorError, InputError, NotAuthorised, RateLimited, SourceUnavailable
 from db.records import Batch, Checked, Gap, Mention, Position, Reach
 from jobs.collector import Meter
+from monitor.collectors.addresses import secret_address
 from monitor.collectors.dialects import reddit_query
 from monitor.collectors.reddit_reply import RedditReplier
 from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
@@ -34,7 +34,7 @@ WITHOUT_PACING = 10**9  # praw sleeps up to 10 s before a request to spread them
 _SUBREDDIT = re.compile(r"(?:/?r/)?([A-Za-z0-9_]{2,23})/?")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which JSON can spell and no database stores
 _GONE = frozenset({"[deleted]", "[removed]", "[deleted by user]"})
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_POST = re.compile("t[13]_[a-z0-9]+")  # a comment or a submission
 
 
 def _subreddits(names: list[str]) -> list[str]:
@@ -48,15 +48,6 @@ def _subreddits(names: list[str]) -> list[str]:
     return list(found.values())
 
 
-def _address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address such as https://www.reddit.com")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ValueError("must begin with https: the secret is sent there")
-    return url.rstrip("/")
-
-
 class RedditOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     """The options of a source of kind "reddit"."""
 
@@ -64,8 +55,8 @@ class RedditOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     client_id: SecretStr
     client_secret: SecretStr
     user_agent: Annotated[str, Field(min_length=7)] = "sentimon/0.1 (self-hosted brand monitor)"
-    reddit_url: Annotated[str, AfterValidator(_address)] = "https://www.reddit.com"
-    oauth_url: Annotated[str, AfterValidator(_address)] = "https://oauth.reddit.com"
+    reddit_url: Annotated[str, AfterValidator(secret_address)] = "https://www.reddit.com"
+    oauth_url: Annotated[str, AfterValidator(secret_address)] = "https://oauth.reddit.com"
     timeout: Annotated[float, Field(gt=0, le=300)] = 15  # seconds
     overlap: Annotated[int, Field(ge=0, le=10_080)] = 60  # minutes read again before the cursor: search lags behind
     submissions: Literal["search", "all"] = "search"  # a search for each brand, or one poll of all that is new
@@ -186,10 +177,13 @@ class RedditCollector:
 
     def check(self, ids: Sequence[str], resume: str | None, meter: Meter, now: datetime) -> Checked:
         """Ask for posts by name, a hundred at once; Reddit leaves out what it no longer knows."""
-        posts, page = self._page("api/info", {"id": ",".join(ids), "limit": PAGE}, now)
+        asked = [name for name in ids if _POST.fullmatch(name)]  # others were imported
+        if not asked:
+            return Checked()
+        posts, page = self._page("api/info", {"id": ",".join(asked), "limit": PAGE}, now)
         seen = {post.name: mention for post in posts if (mention := _mention(post, now))}
         unread = page.names() - {post.name for post in posts}  # there, but not to be read: neither gone nor seen
-        gone = [name for name in ids if name not in seen and name not in unread]
+        gone = [name for name in asked if name not in seen and name not in unread]
         return Checked(gone=gone, seen=list(seen.values()))
 
     def collect(self, stream: str, position: Position, meter: Meter, now: datetime) -> Iterator[Batch]:

@@ -31,7 +31,9 @@ class Account:
         self.sent = Once(once, options.timeout)
         self._session = requests.Session()
         self._session.headers["User-Agent"] = options.user_agent
-        self._session.mount(options.oauth_url, self.sent)
+        # For every address: as requests spells `oauth_url`, it need not begin as it is written there.
+        self._session.mount("https://", self.sent)
+        self._session.mount("http://", self.sent)
 
     def __enter__(self) -> Self:
         return self

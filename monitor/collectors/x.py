@@ -1,5 +1,6 @@
 """X: recent search through its paid API v2, a stream or more a brand, and the mentions of own accounts."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.collectors.x_api import Api
 
 FILTERED = "filtered"
+_NUMBER = re.compile("[0-9]{1,19}")  # as X numbers posts
 
 
 class XCollector:
@@ -41,6 +43,10 @@ class XCollector:
 
     def streams(self) -> Sequence[str]:
         return [*self._queries, *self._accounts, *self._filtered]
+
+    def beside(self) -> Sequence[str]:
+        """What is heard, the searches bring too."""
+        return self._filtered
 
     def explain(self) -> Sequence[str]:
         """Say what each stream reads, with the length that a search has of what X takes."""
@@ -114,10 +120,15 @@ class CheckingXCollector(XCollector):
 
     def check(self, ids: Sequence[str], resume: str | None, meter: Meter, now: datetime) -> Checked:
         """Ask X about stored posts: by looking them up, or by a compliance job that `resume` names."""
+        asked = [
+            each for each in ids if _NUMBER.fullmatch(each)
+        ]  # others were imported; X would refuse them all for one
+        if not asked:
+            return Checked()
         with self._api(meter, now) as api:
             if self._options.compliance == "batch":
-                return ComplianceJob(api, self._options, now).check(ids, resume)
-            return look_up(api, ids, now)
+                return ComplianceJob(api, self._options, now).check(asked, resume)
+            return look_up(api, asked, now)
 
 
 def _account(brand: Brand) -> str:

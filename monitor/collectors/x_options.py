@@ -4,7 +4,9 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, field_validator, model_validator
+
+from monitor.collectors.addresses import secret_address
 
 Price = Annotated[Decimal, Field(ge=0)]
 
@@ -13,7 +15,7 @@ class XOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     """What a [[sources]] entry of this kind can say. Prices are X's of August 2026."""
 
     bearer_token: SecretStr
-    api_url: str = "https://api.twitter.com"
+    api_url: Annotated[str, AfterValidator(secret_address)] = "https://api.twitter.com"
     monthly_budget: Decimal | None = Field(None, ge=0)
     price_per_post: Price = Decimal("0.005")
     price_per_owned_post: Price = Decimal("0.001")  # a post of an own account's timeline of mentions
@@ -25,7 +27,7 @@ class XOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     compliance: Literal["lookup", "batch", "off"] = "batch"  # how deleted posts are told
     stream: bool = False  # listen to the filtered stream for a while
     listen: Annotated[float, Field(gt=0, le=300)] = 20  # seconds
-    timeout: float = Field(15, gt=0)
+    timeout: Annotated[float, Field(gt=0, le=300)] = 15  # seconds
     replies: bool = False  # posts are answered through this source, in the name of the account of these keys
     api_key: SecretStr | None = None
     api_secret: SecretStr | None = None
@@ -58,10 +60,3 @@ class XOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
                 "write permission) from X's developer console"
             )
         return self
-
-    @field_validator("api_url")
-    @classmethod
-    def _web_address(cls, url: str) -> str:
-        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
-            raise ValueError("give an address that starts with https:// or http://")
-        return url.rstrip("/")

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from db.errors import InputError, SourceUnavailable
 from db.records import Batch, Checked, Position
 from jobs.collector import Collector, Meter
+from monitor.collectors.addresses import secret_address
 from monitor.collectors.youtube_parse import ids_of, mention_of, read_comments
 from monitor.collectors.youtube_read import Mark, Rest, begin, parsed, read
 from monitor.collectors.youtube_search import SEARCH_EVERY, collect_found, youtube_query
@@ -30,7 +30,8 @@ _VIDEO = re.compile(
     r"(?:https?://(?:(?:www\.|m\.)?youtube\.com/(?:watch\?v=|shorts/|live/)|youtu\.be/))?([\w-]{11})(?:[?&]\S*)?",
     re.ASCII,
 )
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# Comments are Ug… in 26 letters, those of years ago z… in small letters and digits; replies have a dot and more.
+_COMMENT = re.compile(r"(?:Ug[\w-]{12,}|z[0-9a-z]{20,})(?:\.[\w-]+)?", re.ASCII)
 
 
 def _channels(names: list[str]) -> list[str]:
@@ -58,15 +59,6 @@ def _key(key: SecretStr) -> SecretStr:
     return SecretStr(word)
 
 
-def _address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an address such as https://youtube.googleapis.com")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ValueError("must begin with https: the key is sent there")
-    return url.rstrip("/")
-
-
 class YouTubeOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     """The options of a source of kind "youtube"."""
 
@@ -76,7 +68,7 @@ class YouTubeOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     search: bool = False
     daily_units: Annotated[int, Field(ge=1)] = 10_000
     overlap: Annotated[int, Field(ge=0, le=43_200)] = 1440  # minutes
-    api_url: Annotated[str, AfterValidator(_address)] = "https://youtube.googleapis.com"
+    api_url: Annotated[str, AfterValidator(secret_address)] = "https://youtube.googleapis.com"
     timeout: Annotated[float, Field(gt=0, le=300)] = 15  # seconds
 
     @model_validator(mode="after")
@@ -163,8 +155,9 @@ class YouTubeCollector:
         """Ask which comments are still there, and what they say now."""
         gone: list[str] = []
         seen = []
+        asked = [each for each in ids if _COMMENT.fullmatch(each)]  # others were imported
         with self._api(meter, now) as api:
-            for some in _portions(ids):
+            for some in _portions(asked):
                 there = self._ask(api, some)
                 known = ids_of(there)
                 gone += [each for each in some if each not in known]
