@@ -21,6 +21,17 @@ _NOT_FOUND_OUT = (
 )  # what becomes of an alert while others look at its counts
 _FOUND_OUT = [column for column in _COLUMNS if column not in _NOT_FOUND_OUT]
 
+# Whether another one explains the alert a: as `stories` in jobs/hold.py says, here for lists that end somewhere.
+_BESIDE = """o.id != a.id AND {among}
+    AND (a.ends IS NULL OR o.starts <= a.ends) AND (o.ends IS NULL OR o.ends >= a.starts)"""
+_EXPLAINED = f"""CASE
+    WHEN a.rule = 'silence' AND EXISTS (SELECT 1 FROM alerts o WHERE o.rule = 'stale source' AND {_BESIDE}) THEN 1
+    WHEN a.rule IN ('volume spike', 'share shift') OR (a.rule = 'single post' AND a.severity = 'warning')
+        OR (a.rule = 'negative spike' AND a.scope != '')
+    THEN EXISTS (SELECT 1 FROM alerts o
+        WHERE o.brand = a.brand AND o.rule = 'negative spike' AND o.scope = '' AND {_BESIDE})
+    ELSE 0 END"""
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -57,20 +68,30 @@ class Alerts:
         )
         return alert
 
-    def find(self, chosen: Filter, limit: int | None = None) -> list[Alert]:
-        """Return alerts of the brands that were going on in the span, newest first."""
-        clauses, values = ["1 = 1"], list[object]()
+    def find(
+        self, chosen: Filter, limit: int | None = None, *, going_on: bool = False, parts: bool = True
+    ) -> list[Alert]:
+        """Return alerts of the brands that were going on in the span (and still are), newest first.
+
+        Without `parts`, those are left out that another one of them explains.
+        """
+        clauses, values = ["1 = 1"], dict[str, object]()
         if chosen.brands:
-            clauses.append(f"brand IN ({', '.join('?' * len(chosen.brands))})")
-            values.extend(chosen.brands)
+            clauses.append("{0}.brand IN (SELECT value FROM json_each(:brands))")
+            values["brands"] = json.dumps(list(chosen.brands))
         if chosen.since:
-            clauses.append("last_seen >= ?")
-            values.append(to_text(chosen.since))
+            clauses.append("{0}.last_seen >= :since")
+            values["since"] = to_text(chosen.since)
         if chosen.until:
-            clauses.append("starts < ?")
-            values.append(to_text(chosen.until))
-        sql = f"SELECT * FROM alerts WHERE {' AND '.join(clauses)} ORDER BY starts DESC, id DESC LIMIT ?"
-        return [_alert(row) for row in self._db.query(sql, [*values, -1 if limit is None else limit])]
+            clauses.append("{0}.starts < :until")
+            values["until"] = to_text(chosen.until)
+        if going_on:
+            clauses.append("{0}.ends IS NULL")
+        among = " AND ".join(clauses)
+        where = among.format("a") + ("" if parts else f" AND NOT {_EXPLAINED.format(among=among.format('o'))}")
+        sql = f"SELECT a.* FROM alerts a WHERE {where} ORDER BY a.starts DESC, a.id DESC LIMIT :limit"
+        values["limit"] = -1 if limit is None else limit
+        return [_alert(row) for row in self._db.query(sql, values)]
 
     def listed(self, chosen: Chosen, going_on: bool, limit: int, offset: int = 0) -> list[Alert]:
         """Return alerts that go on, or that are over, newest first."""

@@ -120,7 +120,8 @@ class Verdict:
     """A person's word on one match. It wins over every model's.
 
     `labels` has the questions that the person answered. `random` says that the post was drawn at random, so that
-    what is found on such posts holds for all; `about` is false where the post is not about the brand at all.
+    what is found on such posts holds for all, and that what was said of a question left open stays in force; `about` is
+    false where the post is not about the brand at all.
     """
 
     match_id: int

@@ -4,14 +4,14 @@ A new model adds its scores, it never overwrites another's.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlite_utils import Database
 
 from db.buckets import Cell, mark_unwatched, recount
 from db.echoes import settle
-from db.labels import SENTIMENTS
+from db.labels import GUIDE, SENTIMENTS
 from db.mentions import MATCH_COLUMNS, MATCH_TABLES, match_from_row
 from db.records import Match, Score
 from db.times import from_text, to_text
@@ -19,22 +19,31 @@ from db.times import from_text, to_text
 # The id of the verdict that is in force on the match k.
 NEWEST_VERDICT = "(SELECT id FROM verdicts WHERE match_id = k.id ORDER BY given_at DESC, id DESC LIMIT 1)"
 
+# What people say to each question. Who judges a post as drawn at random does so without seeing what was said of it, and
+# takes nothing back of what they leave open: there the word before stays, which theirs does not repeat as their own.
+_SAID: Mapping[str, str] = {
+    question: f"""CASE WHEN v.random THEN (SELECT {question} FROM verdicts
+        WHERE match_id = k.id AND (NOT random OR {question} IS NOT NULL)
+        ORDER BY given_at DESC, id DESC LIMIT 1) ELSE v.{question} END"""
+    for question in GUIDE
+}
+
 # What has not asked for an answer and now does, or is found to be about the brand after all, the desk looks at again.
 # A match that is not rated has the stage "none", as it is counted.
 _PUT_IN_FORCE = f"""UPDATE matches SET
-        state = CASE WHEN s.match_id IS NULL THEN 'pending' WHEN s.rated OR v.sentiment IS NOT NULL THEN 'rated'
-            ELSE 'not_rated' END,
-        sentiment = coalesce(v.sentiment, s.sentiment),
-        negative = CASE WHEN v.sentiment IS NULL THEN s.negative ELSE v.sentiment = 'negative' END,
-        stage = coalesce(v.stage, s.stage, CASE WHEN s.match_id IS NOT NULL THEN 'none' END),
-        reply = coalesce(v.reply, s.reply),
-        pillar = coalesce(v.pillar, s.pillar),
-        touchpoint = coalesce(v.touchpoint, s.touchpoint),
+        state = CASE WHEN s.match_id IS NULL THEN 'pending'
+            WHEN s.rated OR {_SAID["sentiment"]} IS NOT NULL THEN 'rated' ELSE 'not_rated' END,
+        sentiment = coalesce({_SAID["sentiment"]}, s.sentiment),
+        negative = CASE WHEN {_SAID["sentiment"]} IS NULL THEN s.negative ELSE {_SAID["sentiment"]} = 'negative' END,
+        stage = coalesce({_SAID["stage"]}, s.stage, CASE WHEN s.match_id IS NOT NULL THEN 'none' END),
+        reply = coalesce({_SAID["reply"]}, s.reply),
+        pillar = coalesce({_SAID["pillar"]}, s.pillar),
+        touchpoint = coalesce({_SAID["touchpoint"]}, s.touchpoint),
         emotion = s.emotion,
         offensive = s.offensive,
         about = coalesce(v.about, 1 - k.hidden),
         reviewed = v.id IS NOT NULL,
-        triaged = k.triaged AND (k.reply IS 'yes' OR coalesce(v.reply, s.reply) IS NOT 'yes')
+        triaged = k.triaged AND (k.reply IS 'yes' OR coalesce({_SAID["reply"]}, s.reply) IS NOT 'yes')
             AND coalesce(v.about, 1 - k.hidden) <= k.about
     FROM matches k
         LEFT JOIN scores s ON s.match_id = k.id AND s.model = k.model

@@ -29,7 +29,7 @@ def held(
 def stories(alerts: Sequence[Alert]) -> list[Alert]:
     """Return the alerts that no other one explains, in their order: what people are shown unless they want all.
 
-    A silence changes who is told, not what explains what.
+    A silence changes who is told, not what explains what. `Alerts.find` (db/alerts.py) says the same of stored ones.
     """
     return [alert for alert in alerts if _inhibited(alert, alerts, lambda other: False) is None]
 

@@ -3,12 +3,19 @@
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
+from db import alerts
 from db.labels import LABELS
-from tests.api_rig import POSTS, Api, api
+from db.records import Verdict
+from monitor import config, plugins
+from monitor.web.app import build
+from tests.api_rig import POSTS, TWO_BRANDS, Api, api, fill
+from tests.cli_rig import configure
 from tests.support import DAY, HOUR, NOW, keep, mention, rows
 from tests.web_rig import SPIKE
 
@@ -232,6 +239,24 @@ def test_a_word_on_a_post_wins_at_once_in_every_count(api: Api) -> None:
     assert api.get("/trends", token, step="all", brand="Acme")[0]["mentions"] == 5
 
 
+def test_a_word_on_one_label_leaves_what_others_have_said(api: Api) -> None:
+    token = api.token()
+    (post,) = api.get("/posts", token, text="fine")["posts"]
+    said = {"sentiment": "positive", "pillar": "people"}
+    with api.store() as store, store.transaction():
+        store.verdicts.give([Verdict(post["id"], "bob", NOW - HOUR, said, about=False)])
+    staged = api.post("/verdicts", token, post=post["id"], labels={"stage": "purchase"}).json()
+    assert {name: staged[name] for name in ("sentiment", "pillar", "stage", "about")} == {
+        **said,
+        "stage": "purchase",
+        "about": False,
+    }
+    assert api.post("/verdicts", token, post=post["id"], about=True).json() == staged | {"about": True}
+    told = is_problem(api.post("/verdicts", token, post=post["id"], labels={}), 400)
+    assert told["detail"].startswith("labels: ")
+    assert rows(api.database, "SELECT count(*) FROM verdicts") == [(3,)]
+
+
 def test_alerts_that_another_one_explains_are_listed_on_demand(api: Api) -> None:
     ann = api.token()
     with api.store() as store, store.transaction():
@@ -241,6 +266,22 @@ def test_alerts_that_another_one_explains_are_listed_on_demand(api: Api) -> None
         assert [one["rule"] for one in found] == ["negative spike"]
         every = api.get("/alerts", ann, brand="Acme", open=still, parts=True)
         assert {one["rule"] for one in every} == {"negative spike", "volume spike"}
+
+
+def test_no_more_alerts_are_read_than_are_asked_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann, read = api.token(), list[int]()
+    with api.store() as store, store.transaction():
+        for n in range(40):
+            over = replace(SPIKE, starts=NOW - n * DAY, last_seen=NOW - n * DAY, ends=NOW - n * DAY + HOUR, scope="")
+            for each in (over, replace(over, rule="volume spike")):
+                store.alerts.save(each, ())
+    whole = alerts._alert
+    monkeypatch.setattr(alerts, "_alert", lambda row: read.append(row["id"]) or whole(row))
+    for asked in ({}, {"parts": True}, {"open": True}):
+        read.clear()
+        found = api.get("/alerts", ann, limit=6, **asked)
+        assert [one["id"] for one in found] == read
+        assert len(read) == (2 if "open" in asked else 6)
 
 
 def test_alerts_are_taken_judged_and_silenced(api: Api) -> None:
@@ -287,6 +328,17 @@ def test_a_case_is_worked_on_and_everything_is_written_down(api: Api) -> None:
     done = api.post(f"/cases/{case['id']}/dismiss", token, reason="spam").json()
     assert (done["state"], done["dismissed_for"]) == ("dismissed", "spam")
     assert api.get("/cases", token, state="dismissed")["total"] == 1
+
+
+def test_a_claim_holds_as_long_as_the_file_says(folder: Path) -> None:
+    configure(folder, f'{TWO_BRANDS}\n[desk]\nlease = "1h"\n')
+    fill(folder)
+    app = build(config.load(folder / "sentimon.toml", plugins.load()), lambda: NOW)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        own = Api(folder, app, client)
+        ann, bob = own.token(), own.token("bob", "responder")
+        for token, act in ((bob, "claim"), (bob, "claim"), (ann, "take-over"), (ann, "take-over")):
+            assert own.post(f"/cases/1/{act}", token).json()["lease_until"] == "2026-03-04T13:00:00Z", act
 
 
 def test_who_is_too_late_is_told_how_the_case_is_now(api: Api) -> None:
@@ -365,3 +417,24 @@ def test_the_answers_of_the_pages_are_told_to_programs(api: Api) -> None:
     assert api.get("/care", eve, brand="Acme")["every"]["outcomes"]["open"] == 0
     is_problem(api.ask("GET", "/v1/overview?since=2026-03-04&until=2026-03-01", token), 400)
     is_problem(api.ask("GET", "/v1/compare?by=period&against=nothing", token), 400)
+    long = "days=1&against=custom&before_since=2016-03-01&before_until=2026-03-01"
+    told = is_problem(api.ask("GET", f"/v1/compare?by=period&{long}", token), 400)
+    assert told["detail"].startswith("step: hours are too many in the 3652 days before")
+    assert api.ask("GET", f"/v1/compare?by=brand&{long}", token).status_code == 200
+
+
+def test_own_brands_are_compared_with_all_competitors_where_none_is_named(folder: Path) -> None:
+    configure(folder, TWO_BRANDS.replace('query = "bolt"', 'query = "bolt"\nrole = "competitor"'))
+    fill(folder)
+    app = build(config.load(folder / "sentimon.toml", plugins.load()), lambda: NOW)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        own = Api(folder, app, client)
+        ann, eve = own.token(), own.token("eve", "viewer", brands=("Bolt",))
+
+        def columns(token: str, **asked: Any) -> list[str]:
+            return [column["name"] for column in own.get("/compare", token, days=7, **asked)["columns"]]
+
+        assert columns(ann) == columns(ann, brand="") == ["Acme", "Bolt"]
+        assert columns(ann, brand="Acme") == ["Acme"]
+        assert columns(eve) == ["Bolt"]
+        assert columns(ann, by="source") == ["x"]

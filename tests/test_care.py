@@ -8,17 +8,23 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from html import unescape
 from pathlib import Path
+from threading import Event
 from zoneinfo import ZoneInfo
 
 import pytest
+from fastapi.testclient import TestClient
 
 from db.desk import User
 from db.store import Store
 from jobs.desk import acts
 from jobs.desk.care import Care, care, spread
 from jobs.desk.hours import Hours, working
-from tests.case_rig import SITE, answer, case_of, dismiss, pages
+from monitor import config, plugins
+from monitor.web.app import build
+from tests.case_rig import SITE, answer, case_of, dismiss, log_in, pages
+from tests.cli_rig import configure
 from tests.support import DAY, HOUR, MINUTE, NOW
+from tests.web_desk_rig import Clock
 
 BERLIN = Hours(ZoneInfo("Europe/Berlin"), time(9), time(17))
 ANN, VERA = User(0, "ann", "approver"), User(0, "vera", "viewer", brands=("Acme",))
@@ -148,6 +154,34 @@ def test_the_page_says_n_and_leads_to_the_cases_behind_its_numbers(store: Store,
         refused = client.get("/care?span=forever")
         assert refused.status_code == 400
         assert "take one of 7d, 28d, 90d, 365d" in refused.text
+
+
+class Once(Event):
+    """Is over when it was waited for once."""
+
+    waited = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        over, self.waited = self.waited, True
+        return over
+
+
+def test_figures_that_were_worked_out_before_anybody_asked_hold_what_was_answered_by_then(
+    store: Store, folder: Path
+) -> None:
+    case = case_of(store, 1, at=NOW - MINUTE)
+    configure(folder, SITE)
+    clock = Clock()
+    app = build(config.load(folder / "sentimon.toml", plugins.load(third_party=False)), clock)
+    with TestClient(app, base_url="https://desk.example") as client:
+        log_in(folder, client, ANN)
+        for _ in range(2):
+            assert client.get("/care.json").json()["all"]["first_reply"]["n"] == 0
+        clock.on(MINUTE)
+        with store.transaction():
+            acts.replied_by_hand(store, case.id, ANN, clock.now)
+        app.state.site.cared.keep_fresh(Once())
+        assert client.get("/care.json").json()["all"]["first_reply"]["n"] == 1
 
 
 def test_a_viewer_sees_no_persons_and_no_other_brands(store: Store, folder: Path) -> None:

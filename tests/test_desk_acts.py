@@ -95,6 +95,13 @@ def test_whoever_is_heard_of_keeps_the_claim_without_a_new_version(store: Store,
     assert happened(store, 1) == ["opened", "claimed"]
 
 
+def test_to_claim_again_what_one_holds_makes_it_no_shorter(store: Store, case: Case) -> None:
+    do(store, acts.claim, ANN, lease=HOUR)
+    for act in (acts.claim, acts.take_over, acts.beat):
+        assert do(store, act, ANN, at=NOW + MINUTE).lease_until == NOW + HOUR
+    assert do(store, acts.claim, ANN, at=NOW + HOUR - MINUTE).lease_until == NOW + HOUR + 9 * MINUTE
+
+
 def test_a_claim_that_nobody_hears_of_ends(store: Store, case: Case) -> None:
     do(store, acts.claim, ANN)
     taken = do(store, acts.claim, BOB, at=NOW + 10 * MINUTE)

@@ -1,11 +1,17 @@
 """What explains an alert, or who has silenced it."""
 
+import random
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from sqlite3 import IntegrityError
 
 import pytest
 
-from db.records import Alert, Silence
+from db.filters import Filter
+from db.records import RULES, Alert, Silence
+from db.store import Store
 from jobs.hold import held, stories
 from tests.support import HOUR, NOW
 
@@ -100,3 +106,34 @@ def test_a_competitors_alert_is_told_to_nobody_unless_asked_for() -> None:
 def test_people_are_shown_the_alerts_that_no_other_one_explains() -> None:
     crowd, slice_, post = other("volume spike"), other(scope="source x", id=3), other("single post", "x 17", id=4)
     assert stories([crowd, SPIKE, slice_, post]) == [SPIKE, post]
+
+
+def test_a_list_from_the_database_leaves_out_what_another_one_explains(tmp_path: Path) -> None:
+    dice, explained = random.Random(5), 0
+    asked = (Filter(), Filter(brands=("Acme",)), Filter(NOW + 2 * HOUR, NOW + 5 * HOUR))
+    with Store(tmp_path / "posts.db") as store:
+        for chosen in (*asked, *asked, *asked):
+            with store.transaction():
+                store._db.execute("DELETE FROM alerts")
+                for n in range(25):
+                    starts = NOW + dice.randrange(8) * HOUR
+                    ends = starts + dice.randrange(3) * HOUR
+                    made = other(
+                        dice.choice(RULES),
+                        dice.choice(("", "", f"slice {n}")),
+                        id=0,
+                        brand=dice.choice(("Acme", "Acme", "Bolt", "")),
+                        severity=dice.choice(("warning", "high")),
+                        starts=starts,
+                        last_seen=ends,
+                        ends=ends,
+                    )
+                    with suppress(IntegrityError):  # of one cause, one is open
+                        store.alerts.save(replace(made, ends=None if n % 5 == 0 else ends), ())
+            for going_on in (False, True):
+                every = [alert for alert in store.alerts.find(chosen) if alert.ends is None or not going_on]
+                assert store.alerts.find(chosen, going_on=going_on) == every
+                assert store.alerts.find(chosen, going_on=going_on, parts=False) == stories(every)
+                assert store.alerts.find(chosen, 2, going_on=going_on, parts=False) == stories(every)[:2]
+                explained += len(every) - len(stories(every))
+    assert explained > 20

@@ -258,6 +258,10 @@ def test_brands_sources_and_periods_are_put_side_by_side(store: Store) -> None:
     assert len(now.steps) == len(before.steps)
     with pytest.raises(InputError, match="against"):
         compare(store, ask("against=nothing"), "period")
+    long = ask("days=1&against=custom&before_since=2016-03-01&before_until=2026-03-01")
+    with pytest.raises(InputError, match="step: hours are too many in the 3652 days before; choose a longer step"):
+        compare(store, long, "period")
+    assert compare(store, long.of(("Acme",)), "brand").columns[0].totals.before
     with pytest.raises(InputError, match="by: there is no 'mood'"):
         compare(store, ask(), "mood")
     assert len(compare(store, ask(), "brand", [f"b{n}" for n in range(20)]).left_out) == 8

@@ -163,6 +163,18 @@ def test_a_view_that_asks_for_what_has_gone_says_so_and_can_be_removed(desk: Des
     assert "not there any more" not in ann.get("/desk").text
 
 
+def test_a_view_that_opens_is_not_marked_however_it_names_who_has_the_case(desk: Desk) -> None:
+    desk.open("acme is awful")
+    with desk.store as store, store.transaction():  # claimed before there were users
+        acts.assign(store, 1, LOCAL, NOW, to=LOCAL.name)
+    ann = desk.who("ann")
+    for name, query in (("Local", "assignee=local"), ("Mine", "assignee=ANN"), ("Gone", "assignee=nemo")):
+        ann.press("/desk/views", name=name, query=query)
+    marked = [row for row in soup(ann.get("/desk")).select("li.row") if "not there any more" in row.get_text()]
+    assert [row.get_text().split()[0] for row in marked] == ["Gone"]
+    assert [ann.get(f"/desk?assignee={name}").status for name in ("local", "ANN", "nemo")] == [200, 200, 400]
+
+
 def test_a_long_list_has_pages(desk: Desk) -> None:
     desk.open(*(f"acme is awful {number}" for number in range(40)))
     first, second = desk.who("ann").get("/desk"), desk.who("ann").get("/desk?page=2")

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 
 from db.desk import Snippet
+from jobs.desk.answer import draft
 from tests.support import NOW, let_go
 from tests.web_desk_rig import Desk, soup, start, text
 
@@ -93,6 +95,20 @@ def test_an_answer_on_the_platform_itself_keeps_the_text_above_and_says_so(team:
         team.press("ann", "draft", number, text="Sorry!")
         assert team.press("ann", "by hand", number, text=said).status == 303
         assert [(one.state, one.text) for one in team.replies(number)] == [("by hand", said)]
+
+
+def test_an_answer_whose_text_is_not_kept_is_nobody_elses_draft_when_it_is_done_anyway(team: Desk) -> None:
+    (case,) = team.open("acme is awful", source="mastodon")
+    with team.store as store, store.transaction():  # a program's: nobody holds the case
+        drafted = store.users.named("bob") or pytest.fail("nobody")
+        draft(store, case.id, drafted, NOW, text="We pay you 500.")
+    refused = team.press("ann", "by hand", text="", reply_version="0")
+    assert refused.status == 409
+    form = BeautifulSoup(refused.text, "html.parser").select_one("form:has(button.primary)")
+    assert form
+    fields = {str(field["name"]): str(field["value"]) for field in form.select("input") if field["name"] != "csrf"}
+    assert team.who("ann").press("/desk/cases/1", **fields).status == 303
+    assert [(one.state, one.author, one.text) for one in team.replies()] == [("by hand", "ann", "")]
 
 
 def test_of_a_reply_that_nobody_knows_of_a_person_says_what_became(team: Desk) -> None:

@@ -122,6 +122,28 @@ def test_what_is_said_elsewhere_takes_no_post_into_or_out_of_the_sample(store: S
     assert [verdict and verdict.random for _, _, verdict in store.verdicts.drawn(drawn[:2])] == [True, None]
 
 
+def test_what_is_said_of_a_post_that_was_drawn_leaves_the_teams_corrections_and_holds_none_of_them(
+    store: Store, folder: Path
+) -> None:
+    fill(store, 1)
+    (drawn,) = store.mentions.every(Filter())
+    corrected = {"sentiment": "neutral", "stage": "purchase", "pillar": "people"}
+    with store.transaction():  # in sight of the model's answers
+        store.verdicts.give([Verdict(drawn.id, "ann", NOW - HOUR, corrected)])
+    with pages(folder, SITE, user=BEN) as client:
+        after = say(client, client.get("/label").text, sentiment="positive")
+    assert "purchase" not in after.partition('class="compared"')[2].partition("</table>")[0]
+    (match,) = store.mentions.every(Filter())
+    assert (match.sentiment, match.stage, match.pillar) == ("positive", "purchase", "people")
+    ((_, measured),) = store.verdicts.all(random_only=True)
+    assert (measured.reviewer, measured.labels) == ("ben", {"sentiment": "positive"})
+    assert [store.verdicts.agreement(question, ("Acme",))[1] for question in ("sentiment", "stage")] == [1, 0]
+    with store.transaction():  # somebody else's word on another question, later
+        store.verdicts.give([Verdict(drawn.id, "cleo", NOW + HOUR, {"sentiment": "positive", "reply": "yes"})])
+    (match,) = store.mentions.every(Filter())
+    assert (match.stage, match.pillar, match.reply) == ("purchase", "people", "yes")
+
+
 def test_on_the_first_day_posts_of_that_day_are_judged(store: Store, folder: Path) -> None:
     keep(store, *(mention(f"first {n}", at=NOW, collected_at=NOW) for n in range(12)))
     judge(store)

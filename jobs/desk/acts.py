@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from db.desk import NOT_ABOUT, Case, Event, User
 from db.errors import InputError, NotAllowed, Stale
-from db.records import Verdict
+from db.records import Match, Verdict
 from db.store import Store
 from db.times import to_text
 from jobs.desk.answer import ON_ITS_WAY, by_hand
@@ -45,13 +45,13 @@ def claim(
 def beat(
     store: Store, case_id: int, who: User, now: datetime, *, version: int | None = None, lease: timedelta = LEASE
 ) -> Case:
-    """Say that one is still at it: the claim holds longer, the version stays. Stale where one has lost it."""
+    """Say that one is still at it: the claim holds longer, never shorter; the version stays. Stale where it is lost."""
     case = seen(store, case_id, who)  # an old version is no reason to lose a claim
     if not who.may("responder"):
         raise NotAllowed(f"claim needs the role responder; {who.name} is {who.role}")
     if case.state != "claimed" or case.assignee != who.name:
         raise Stale(f"case {case_id} is {_stands(case)} now", case)
-    store.cases.beat(case_id, now + lease)
+    store.cases.beat(case_id, max(now + lease, case.lease_until or now))
     return seen(store, case_id, who)
 
 
@@ -167,6 +167,15 @@ def replied_by_hand(store: Store, case_id: int, who: User, now: datetime, *, ver
     return by_hand(store, case_id, who, now)
 
 
+def word(
+    store: Store, match: Match, who: User, now: datetime, labels: Mapping[str, str], about: bool | None = None
+) -> Verdict:
+    """Make what somebody says a verdict on the post; what they say nothing of stays as people have said it before."""
+    before = store.verdicts.newest(match.id)
+    said = {**(before.labels if before else {}), **labels}
+    return Verdict(match.id, who.name, now, said, about=match.about if about is None else about)
+
+
 def tag_name(text: str) -> str:
     """Write a tag as it is kept: small letters, single blanks, without the sign that some put before it."""
     name = " ".join(text.replace("\0", "").split()).removeprefix("#").casefold()
@@ -200,9 +209,7 @@ def _judged(store: Store, case: Case, who: User, now: datetime, *, about: bool) 
     """Keep a person's word on whether a post is about the brand, unless that is what is known of it."""
     if case.match.about == about:
         return case
-    before = store.verdicts.newest(case.match.id)
-    labels = before.labels if before else {}
-    store.verdicts.give([Verdict(case.match.id, who.name, now, labels, about=about)], about_told=True)
+    store.verdicts.give([word(store, case.match, who, now, {}, about)], about_told=True)
     return seen(store, case.id, who)
 
 

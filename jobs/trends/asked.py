@@ -132,9 +132,14 @@ def parse(values: Mapping[str, Sequence[str]], now: datetime) -> Question:
         bool(step),
         asked.until if span != asked else None,
     )
-    if span.length / STEPS[question.step] > MOST_STEPS:
-        raise InputError(f"step: {question.step}s are too many in {span.length.days} days; choose a longer step")
+    check_steps(question.step, span, f"{span.length.days} days")
     return question
+
+
+def check_steps(step: str, span: Span, said: str) -> None:
+    """Raise InputError where a span has too many steps to be cut into them; `said` is the span in words."""
+    if span.length / STEPS[step] > MOST_STEPS:
+        raise InputError(f"step: {step}s are too many in {said}; choose a longer step")
 
 
 @lru_cache(maxsize=4_096)  # charts write hundreds of addresses, and most of them were written before

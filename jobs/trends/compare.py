@@ -7,7 +7,7 @@ from db.desk import Labels
 from db.errors import InputError
 from db.filters import Filter
 from db.store import Store
-from jobs.trends.asked import Question, Span
+from jobs.trends.asked import Question, Span, check_steps
 from jobs.trends.figures import Compared, Estimate, Row, Step, change_of, compared, share_of
 from jobs.trends.parts import add, count, rows
 from jobs.trends.timeline import timeline
@@ -49,13 +49,15 @@ def compare(store: Store, question: Question, by: str, brands: Sequence[str] = (
     """Put brands, sources or the two periods of a question side by side.
 
     `brands` are those to compare where the question names none; sources are those that have posts, the largest first.
-    Raises InputError for anything else to compare by, and for periods where the question compares with nothing.
+    Raises InputError for anything else to compare by, and for periods where the question compares with nothing or with
+    a span of too many steps.
     """
     if by not in BY:
         raise InputError(f"by: there is no {by[:30]!r}; choose one of {', '.join(BY)}")
     if by == "period":
         if question.before is None:
             raise InputError("against: choose what to compare the period with")
+        check_steps(question.step, question.before, f"the {question.before.length.days} days before")
         named = [("this period", question), ("the one before", replace(question, span=question.before, before=None))]
         return Comparison(question, by, _columns(store, named, shares=False))
     if by == "brand":

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from db.desk import User, visible
+from db.store import Store
 from db.times import floor, to_text
 from jobs.desk.care import FEW, GOOD, Care, Group, Share, Spread, care
 from jobs.desk.surveys import HIGHEST
@@ -24,6 +25,7 @@ SPANS = {"7d": 7, "28d": 28, "90d": 90, "365d": 365}
 SPAN_NAMES = {"7d": "7 days", "28d": "28 days", "90d": "90 days", "365d": "a year"}
 USUAL = "28d"
 AS_OF = timedelta(minutes=5)  # what only time changes, as whether a case is overdue, is looked at so often
+SECOND = timedelta(seconds=1)  # the one that goes on is counted: times are stored to the second
 FORMULAS = {
     "First response time": "time of our first reply − time of the post; the median, and the one 90 % stay below",
     "First response, business hours": "the same, counting only hours in which the team is there ([desk] in the file)",
@@ -44,13 +46,14 @@ def mount(app: FastAPI, site: Site) -> None:
         with site.store() as store:
             known, sources_seen = names(site, store, user), store.posts.named()[1]
         asked = _asked(request, known)
-        now = site.clock()
         brands, sources = visible(user, asked["brand"]), asked["source"]
-        since = now - timedelta(days=SPANS[asked["span"]])
-        found = site.cared.of(
-            ("care", asked["span"], brands, sources, floor(now, AS_OF)),
-            lambda store: care(store, brands, sources, since, now, now, site.config.desk.business),
-        )
+
+        def find(store: Store) -> Care:
+            now = site.clock()  # it may be found again later, for whoever asks next
+            since = now - timedelta(days=SPANS[asked["span"]])
+            return care(store, brands, sources, since, now + SECOND, now, site.config.desk.business)
+
+        found = site.cared.of(("care", asked["span"], brands, sources, floor(site.clock(), AS_OF)), find)
         choices = {
             "brands": known["brand"],
             "sources": sources_seen,

@@ -10,7 +10,6 @@ from db.desk import User, visible
 from db.filters import Filter
 from db.records import WORDS, Alert, Feedback, Silence
 from db.store import Store
-from jobs.hold import stories
 from monitor.web.api import models
 from monitor.web.api.asking import Given, Id, Moment, Names, OneOf, Reader, Words, Worker
 from monitor.web.api.problems import documented
@@ -62,9 +61,7 @@ def router(site: Site) -> APIRouter:
         """List alerts, the newest first."""
         chosen = Filter(asked.since, asked.until, visible(user, asked.brand))
         with site.store() as store:
-            found = store.alerts.find(chosen, None if asked.open or not asked.parts else asked.limit)
-            found = [alert for alert in found if not (asked.open and alert.ends)]
-            shown = (found if asked.parts else stories(found))[: asked.limit]
+            shown = store.alerts.find(chosen, asked.limit, going_on=asked.open, parts=asked.parts)
             said = store.alerts.said()
             return [models.alert_out(a, store.mentions.count_of_alert(a.id), said.get(a.id)) for a in shown]
 

@@ -10,6 +10,7 @@ from db.cases import Asked
 from db.desk import DISMISSALS, LEVELS, STATES, Case, User, visible
 from db.store import Store
 from jobs.desk import acts, answer
+from monitor.sections import span_of
 from monitor.web.api import models
 from monitor.web.api.asking import (
     LARGEST_ID,
@@ -147,6 +148,7 @@ def router(site: Site) -> APIRouter:
     """Make the addresses."""
     routes = APIRouter(tags=["Desk"])
     problems = documented(400, 404, 409, 413)
+    lease = span_of(site.config.desk.lease)
 
     def act(number: int, user: User, do: Callable[..., Case], **given: Any) -> models.CaseOut:
         with site.store() as store, store.transaction():
@@ -173,12 +175,12 @@ def router(site: Site) -> APIRouter:
     @routes.post("/cases/{number}/claim", responses=problems)
     def claim(number: Id, given: Change, user: Worker) -> models.CaseOut:
         """Take a case that nobody holds. Claim it again every few minutes, or the claim ends."""
-        return act(number, user, acts.claim, version=given.version)
+        return act(number, user, acts.claim, version=given.version, lease=lease)
 
     @routes.post("/cases/{number}/take-over", responses=problems)
     def take_over(number: Id, given: Change, user: Worker) -> models.CaseOut:
         """Take a case from whoever holds it; for approvers."""
-        return act(number, user, acts.take_over, version=given.version)
+        return act(number, user, acts.take_over, version=given.version, lease=lease)
 
     @routes.post("/cases/{number}/release", responses=problems)
     def release(number: Id, given: Change, user: Worker) -> models.CaseOut:

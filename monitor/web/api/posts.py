@@ -7,10 +7,12 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from db.desk import User
+from db.errors import InputError
 from db.labels import LABELS
 from db.posts import Mark, Wanted
-from db.records import Match, Verdict
+from db.records import Match
 from db.store import Store
+from jobs.desk import acts
 from monitor.web.api import models
 from monitor.web.api.asking import (
     LARGEST_ID,
@@ -83,7 +85,9 @@ class Said(Given):
 
     post: Whole = Field(description="The `id` of the post.")
     labels: Labels = Labels()
-    about: bool = Field(True, description="False: it is not about the brand at all, and counts nowhere.")
+    about: bool | None = Field(
+        None, description="False: it is not about the brand at all, and counts nowhere. True: it is, after all."
+    )
 
 
 def router(site: Site) -> APIRouter:
@@ -106,11 +110,16 @@ def router(site: Site) -> APIRouter:
 
     @routes.post("/verdicts", status_code=201, responses=documented(400, 404, 413))
     def correct(said: Said, user: Worker) -> models.Post:
-        """Correct the labels of a post, or say that it is not about the brand; returns it as it is now."""
+        """Correct the labels of a post, or say that it is not about the brand; returns it as it is now.
+
+        What is left out stays as people have said it before.
+        """
         labels = {name: label for name, label in said.labels.model_dump().items() if label is not None}
+        if not labels and said.about is None:
+            raise InputError("labels: nothing is said of the post; give a label, or about")
         with site.store() as store, store.transaction():
             match = seen(store, said.post, user)
-            store.verdicts.give([Verdict(match.id, user.name, site.clock(), labels, about=said.about)])
+            store.verdicts.give([acts.word(store, match, user, site.clock(), labels, said.about)])
             return models.post_out(seen(store, said.post, user))
 
     return routes

@@ -20,7 +20,7 @@ from monitor.web.api.asking import Moment, Names, OneOf, Reader, Span, Stages, c
 from monitor.web.api.problems import documented
 from monitor.web.site import Site
 from monitor.web.trends import answers
-from monitor.web.trends.question import brands_for
+from monitor.web.trends.question import beside_rivals, brands_for
 
 MOST_COUNTS = 10_000
 CARE_DAYS = 28
@@ -66,7 +66,7 @@ class AskedTrends(BaseModel):
 
 
 class AskedComparison(AskedTrends):
-    """What is put side by side."""
+    """What is put side by side; brands, where none is named, are our own ones and all competitors."""
 
     by: Annotated[str, OneOf(BY)] = Field("brand", description="Compare brands, sources, or the two periods.")
 
@@ -113,8 +113,10 @@ def router(site: Site) -> APIRouter:
     @routes.get("/compare", responses=documented(400))
     def compare(asked: Annotated[AskedComparison, Query()], user: Reader) -> Comparison:
         """Put brands, sources or two periods side by side."""
-        question, brands = asked.question(site, user), brands_for(site.config, user)
-        return answers.compare(site, question, asked.by, [*brands.own, *brands.rivals])
+        question = asked.question(site, user)
+        if asked.by == "brand" and not any(name.strip() for name in asked.brand):
+            question = beside_rivals(question, brands_for(site.config, user))
+        return answers.compare(site, question, asked.by)
 
     @routes.get("/care", responses=documented(400))
     def care(asked: Annotated[AskedCare, Query()], user: Reader) -> Care:

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from db.desk import NOT_ABOUT, User
 from db.errors import InputError
 from db.labels import GUIDE
-from db.records import Verdict
 from db.store import Store
 from jobs.desk import acts, answer
 from jobs.replier import Outbox
@@ -141,14 +140,13 @@ def _correct(doing: Doing) -> str:
     A post that is not about the brand needs no answer: its case is dismissed for that.
     """
     case = acts.seen(doing.store, doing.case_id, doing.user)
-    before = doing.store.verdicts.newest(case.match.id)
-    labels = dict(before.labels) if before else {}
+    labels = dict[str, str]()
     for question in GUIDE:  # a list that was left as it was says nothing; a button does
         label = doing.given.get(question, "")
         if label and (question == "sentiment" or label != getattr(case.match, question)):
             labels[question] = label
     about = doing.given.get("about") != "0"
-    verdict = Verdict(case.match.id, doing.user.name, doing.now, labels, about=about)
+    verdict = acts.word(doing.store, case.match, doing.user, doing.now, labels, about)
     stays = about or case.closed_at is not None
     doing.store.verdicts.give([verdict], about_told=not stays)
     if stays:

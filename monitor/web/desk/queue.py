@@ -53,11 +53,13 @@ def mount(app: FastAPI, site: Site) -> None:
 def gather(site: Site, store: Store, asked: Question, user: User, now: datetime) -> dict[str, Any]:
     """Return what the template of the list wants. Where the address makes no sense, `amiss` says so: none is listed."""
     having = _having(site, asked)
-    known = names(site, store, user) | {"assignee": _assignees(store, user, asked, now)}
+    views = [view for view in store.views.of(user.name) if _sees(user, view)]
+    kept = {view.id: read(view.query) for view in views}
+    written = dict.fromkeys(name for one in (asked, *kept.values()) for name in one.all("assignee"))
+    known = names(site, store, user) | {"assignee": _assignees(store, user, written, now)}
     wrong = amiss(asked, known)
     wanted = replace(asked.asked(user), having=having)
     found = [] if wrong else store.cases.queue(wanted, now, SHOWN + 1, (asked.page - 1) * SHOWN)
-    views = [view for view in store.views.of(user.name) if _sees(user, view)]
     brands = [brand.name for brand in site.config.brands if user.sees(brand.name)]
     sources = sorted({*store.mentions.counts_by_source(), *asked.all("source")})
     return {
@@ -71,7 +73,7 @@ def gather(site: Site, store: Store, asked: Question, user: User, now: datetime)
         "last_event": store.cases.newest_event(),
         "filters": _filters(brands, sources),
         "views": views,
-        "spoilt": {view.id for view in views if amiss(read(view.query), known)},
+        "spoilt": {number for number, question in kept.items() if amiss(question, known)},
         "tags": store.cases.tags(visible(user, ()))[:50],
         "people": people(store, user),
         "reasons": DISMISSALS,
@@ -87,14 +89,14 @@ def gather(site: Site, store: Store, asked: Question, user: User, now: datetime)
     }
 
 
-def _assignees(store: Store, user: User, asked: Question, now: datetime) -> list[str]:
-    """Name whom a case can be with, as the address writes them too: also who has one and is no user."""
+def _assignees(store: Store, user: User, written: Iterable[str], now: datetime) -> list[str]:
+    """Name whom a case can be with, as the address and the views write them too: also who has one and is no user."""
 
     def has_some(name: str) -> bool:
         return store.cases.total(Asked(visible(user, ()), states=STATES, assignee=name), now) > 0
 
-    written = [name for name in asked.all("assignee") if store.users.named(name) or has_some(name)]
-    return [NOBODY, *dict.fromkeys([user.name, *(one.name for one in store.users.every()), *written])]
+    known = [NOBODY, *dict.fromkeys([user.name, *(one.name for one in store.users.every())])]
+    return [*known, *(name for name in written if name not in known and (store.users.named(name) or has_some(name)))]
 
 
 def _having(site: Site, asked: Question) -> Having:

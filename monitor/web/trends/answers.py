@@ -1,6 +1,6 @@
 """The answers to the questions of trends, from memory where nothing was stored since they were found."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -40,10 +40,9 @@ def experience(site: Site, question: Question) -> experiencing.Experience:
     return site.answers.of(("experience", question), lambda store: experiencing.experience(store, question))
 
 
-def compare(site: Site, question: Question, by: str, brands: Sequence[str] = ()) -> comparing.Comparison:
+def compare(site: Site, question: Question, by: str) -> comparing.Comparison:
     """Put brands, sources or periods side by side."""
-    about = ("compare", question, by, tuple(brands))
-    return site.answers.of(about, lambda store: comparing.compare(store, question, by, brands))
+    return site.answers.of(("compare", question, by), lambda store: comparing.compare(store, question, by))
 
 
 def chart(site: Site, name: str, question: Question, brands: Brands, by: str) -> Chart | None:

@@ -11,7 +11,7 @@ from monitor.web.site import SEEN, Site
 from monitor.web.trends import answers
 from monitor.web.trends.address import word
 from monitor.web.trends.charts import of_comparison
-from monitor.web.trends.question import brands_for, controls, read
+from monitor.web.trends.question import beside_rivals, brands_for, controls, read
 
 NAMES = {"brand": "Brands", "source": "Sources", "period": "Periods"}
 
@@ -41,6 +41,5 @@ def asked_of(request: Request, site: Site, user: User, by: str) -> Question:
     """Read the question; brands are compared with all competitors where none is named."""
     question = read(request, site, user)
     if by == "brand" and not word(request, "brand"):
-        brands = brands_for(site.config, user)
-        return question.of((*brands.own, *brands.rivals) or question.brands)
+        return beside_rivals(question, brands_for(site.config, user))
     return question

@@ -36,6 +36,11 @@ def brands_for(config: Config, user: User) -> Brands:
     return Brands(tuple(b.name for b in seen if b.own), tuple(b.name for b in seen if not b.own))
 
 
+def beside_rivals(question: Question, brands: Brands) -> Question:
+    """Ask the same of own brands and all competitors: what brands are compared where none is named."""
+    return question.of((*brands.own, *brands.rivals) or question.brands)
+
+
 def read(request: Request, site: Site, user: User) -> Question:
     """Read the question of an address, narrowed to the brands that somebody may see; InputError for nonsense.
 
