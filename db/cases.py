@@ -349,15 +349,16 @@ class Cases:
         self._db.execute("UPDATE cases SET due = ? WHERE id = ?", (to_text(due), case_id))
 
     def answered(self, match: Match) -> Case | None:
-        """Return the answered case to which a post goes back, None where there is none.
+        """Return the case, answered once, to which a post goes back; None where there is none.
 
-        It replies to what we wrote, or its author writes on below the post that we answered.
+        It replies to what we wrote, or its author writes on below the post that we answered. The case may have been
+        reopened since; of one that was dismissed since, people have had enough.
         """
         post = match.mention
         if not post.in_reply_to:
             return None
         to_us = self._one(
-            """c.state = 'replied' AND m.gone_at IS NULL AND m.source = ? AND k.brand = ? AND c.id IN
+            f"""{_ANSWERED} AND m.gone_at IS NULL AND m.source = ? AND k.brand = ? AND c.id IN
                 (SELECT case_id FROM replies WHERE remote_id = ?) AND m.source_id != ?""",
             post.source,
             match.brand,
@@ -365,7 +366,7 @@ class Cases:
             post.source_id,
         )
         return to_us or self._one(
-            """c.state = 'replied' AND m.source = ? AND m.source_id = ? AND k.brand = ?
+            f"""{_ANSWERED} AND m.source = ? AND m.source_id = ? AND k.brand = ?
                 AND m.author = ? COLLATE NOCASE AND c.replied_at <= ?""",
             post.source,
             post.in_reply_to,
@@ -439,6 +440,7 @@ class Cases:
         return " AND ".join(clauses), values
 
 
+_ANSWERED = "c.replied_at IS NOT NULL AND c.state != 'dismissed'"
 _AWAKE = "(c.state != 'snoozed' OR c.snoozed_until <= ?)"
 _STATES = {
     "snoozed": "c.state = 'snoozed' AND c.snoozed_until > ?",

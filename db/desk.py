@@ -274,7 +274,8 @@ def rank(level: str) -> int:
 
 
 def visible(user: User, asked: Sequence[str]) -> tuple[str, ...]:
-    """Narrow the brands that were asked for (none: all) to those that somebody may see; empty means all."""
+    """Narrow the brands that were asked for (none: all) to those that somebody may see, each once; empty means all."""
     if user.brands is None:
-        return tuple(asked)
-    return tuple(brand for brand in (asked or user.brands) if brand in user.brands) or ("\0",)  # a brand nobody has
+        return tuple(dict.fromkeys(asked))
+    seen = dict.fromkeys(brand for brand in (asked or user.brands) if brand in user.brands)
+    return tuple(seen) or ("\0",)  # a brand nobody has

@@ -120,10 +120,10 @@ class Forgotten:
     def forget(self, source: str, author: str, at: datetime) -> Receipt:
         """Erase all posts of a person on a source, also where others passed them on, and store none of them again.
 
-        On some platforms a post's id or address names its author: it goes too, and so do others' references to it.
+        On some platforms a post's id or address names its author: it goes too, and so do others' references to it, what
+        alerts and silences call it, and the ids of posts that lost their author before.
         """
-        sql = "SELECT id, author FROM mentions WHERE source = ? AND author IS NOT NULL"
-        own = [post for post, name in self._db.execute(sql, (source,)) if _folded(name) == _folded(author)]
+        own = self._own(source, author)
         named = f"(SELECT source_id FROM mentions WHERE id IN (SELECT value FROM json_each('{own}')))"
         passed_on = self._db.execute(
             f"SELECT id FROM mentions WHERE source = ? AND repost_of IN {named}", (source,)
@@ -136,6 +136,13 @@ class Forgotten:
         self._db.execute("PRAGMA secure_delete = ON")
         emptied = empty_cases(self._db, ids, at, "forgotten")
         posts = self.erase(ids, at, "forgotten")
+        for table in ("alerts", "silences"):  # on single posts: see scope_of in jobs/single.py
+            self._db.execute(
+                f"""UPDATE {table} SET scope = m.source || ' forgotten-' || m.id FROM mentions m
+                WHERE m.source = ?1 AND m.source_id = substr(scope, length(?1) + 2)
+                    AND scope = m.source || ' ' || m.source_id AND +m.id IN (SELECT value FROM json_each(?2))""",
+                (source, json.dumps(own)),
+            )
         self._db.execute(
             "UPDATE mentions SET source_id = 'forgotten-' || id WHERE id IN (SELECT value FROM json_each(?))",
             (json.dumps(own),),
@@ -164,6 +171,17 @@ class Forgotten:
             return False
         return not blocked
 
+    def _own(self, source: str, author: str) -> list[int]:
+        """Return the posts of a person, and those of theirs of which the id alone is left."""
+        sql = """SELECT id, author, source_id FROM mentions
+            WHERE source = ? AND (author IS NOT NULL OR gone_at IS NOT NULL)"""
+        begins = _naming(author)
+        return [
+            post
+            for post, name, key in self._db.execute(sql, (source,))
+            if (key.casefold().startswith(begins) if name is None else _folded(name) == _folded(author))
+        ]
+
     def _hash(self, author: str) -> str:
         """Stand for a person without naming them; the key never leaves this file."""
         if self._key is None:
@@ -174,3 +192,9 @@ class Forgotten:
 def _folded(author: str) -> str:
     """Write a name as it is compared: without capitals, and without the sign that many put before it."""
     return author.strip().removeprefix("@").casefold()
+
+
+def _naming(author: str) -> str:
+    """How ids of posts begin that name their author, where they do: a DID on Bluesky, a server's user on Mastodon."""
+    name, _, server = _folded(author).partition("@")
+    return f"https://{server}/users/{name}/" if server else f"at://{name}/"

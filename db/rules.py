@@ -11,6 +11,10 @@ from sqlite_utils import Database
 from db.desk import LEVELS, Conditions, Rule, rank
 from db.errors import InputError
 
+# Cases go on naming the rule that opened them: its number is no other's once it was removed.
+_NEXT = """(SELECT 1 + coalesce(max(id), 0) FROM
+    (SELECT max(id) AS id FROM desk_rules UNION ALL SELECT max(rule_id) FROM cases))"""
+
 
 class Rules:
     """The table desk_rules. What a rule may say is checked in jobs/desk/rules.py."""
@@ -48,8 +52,8 @@ class Rules:
                 return rule
             names = ", ".join(f'"{name}"' for name in values)
             cursor = self._db.execute(
-                f"""INSERT INTO desk_rules ({names}, position)
-                VALUES ({", ".join("?" * len(values))}, (SELECT coalesce(max(position), 0) + 1 FROM desk_rules))
+                f"""INSERT INTO desk_rules ({names}, position, id) VALUES ({", ".join("?" * len(values))},
+                    (SELECT coalesce(max(position), 0) + 1 FROM desk_rules), {_NEXT})
                 RETURNING id, position""",
                 list(values.values()),
             )

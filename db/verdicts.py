@@ -3,6 +3,7 @@
 import heapq
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -43,11 +44,7 @@ class Verdicts:
         nothing. Raises InputError for a match that is not there and for a label that is not in the guide. Runs in the
         caller's transaction, who writes down that a post is about the brand, or is not, where it is `about_told`.
         """
-        new = [verdict.match_id for verdict in verdicts if self._keep(verdict)]
-        before = self._in_cases(new)
-        put_in_force(self._db, dict.fromkeys(new))
-        self._tell(before, self._in_cases(new), ("about_us",) if about_told else ())
-        return len(new)
+        return sum(self._give(each, ("about_us",) if about_told else ()) for each in _turns(verdicts))
 
     def sample(self, count: int, brand: str | None, seed: int) -> list[tuple[Match, Score]]:
         """Draw rated posts without a verdict at random from all (of one brand), each with the score in force.
@@ -158,6 +155,15 @@ class Verdicts:
         """Return the verdict that is in force on a match."""
         return next(reversed(self._of(match_id)), None)
 
+    def _give(self, verdicts: Sequence[Verdict], told: Sequence[str]) -> int:
+        """Keep verdicts, each on another match."""
+        before = self._in_cases([verdict.match_id for verdict in verdicts])
+        last = {row["match_id"]: self.newest(row["match_id"]) for row in before.values()}
+        new = [verdict.match_id for verdict in verdicts if self._keep(verdict)]
+        put_in_force(self._db, new)
+        self._tell(before, self._in_cases(new), last, told)
+        return len(new)
+
     def _keep(self, verdict: Verdict) -> bool:
         _check(verdict)
         if not self._db.execute("SELECT 1 FROM matches WHERE id = ?", (verdict.match_id,)).fetchone():
@@ -186,24 +192,35 @@ class Verdicts:
     def _in_cases(self, match_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
         """Return what is in force on those of these matches that have a case, by the number of the case."""
         labels = ", ".join(f"k.{question}" for question in GUIDE)
-        sql = f"""SELECT c.id AS case_id, c.match_id, {labels}, k.about AS about_us
+        sql = f"""SELECT c.id AS case_id, c.created_at, c.match_id, {labels}, k.about AS about_us
             FROM cases c JOIN matches k ON k.id = c.match_id
             WHERE c.match_id IN (SELECT value FROM json_each(?)) ORDER BY c.id"""
         return {row["case_id"]: row for row in self._db.query(sql, [json.dumps(list(match_ids))])}
 
     def _tell(
-        self, before: Mapping[int, Mapping[str, Any]], after: Mapping[int, Mapping[str, Any]], told: Sequence[str]
+        self,
+        before: Mapping[int, Mapping[str, Any]],
+        after: Mapping[int, Mapping[str, Any]],
+        last: Mapping[int, Verdict | None],
+        told: Sequence[str],
     ) -> None:
-        """Write in the trails of cases what was changed, by whom, from what to what."""
+        """Write in the trails of cases what was changed, by whom, from what to what; `last` was in force before.
+
+        Other labels change with the verdict where a post is not rated yet, or anew: those nobody spoke of.
+        """
         for case_id, now in after.items():
-            was, verdict = before[case_id], self.newest(now["match_id"])
+            was, earlier, verdict = before[case_id], last[now["match_id"]], self.newest(now["match_id"])
+            if verdict is None:
+                continue
+            spoken = {*verdict.labels, *(earlier.labels if earlier else ()), "about_us"} - {*told}
             changed = {
                 name: f"from {_said(name, was[name])} to {_said(name, now[name])}"
                 for name in (*GUIDE, "about_us")
-                if was[name] != now[name] and name not in told
+                if was[name] != now[name] and name in spoken
             }
-            if changed and verdict:
-                events.add(self._db, Event(0, case_id, verdict.at, "corrected", verdict.reviewer, changed))
+            if changed:
+                at = max(verdict.at, from_text(was["created_at"]))  # it may have been given before there was a case
+                events.add(self._db, Event(0, case_id, at, "corrected", verdict.reviewer, changed))
 
     def _of(self, match_id: int) -> list[Verdict]:
         sql = f"SELECT {_VERDICT_COLUMNS} FROM verdicts v WHERE match_id = ? ORDER BY given_at, id"
@@ -220,6 +237,18 @@ class Verdicts:
                 for question, probabilities in json.loads(row["probabilities"] or "{}").items()
             }
             yield match_from_row(row), Score(row["model"], bool(row["rated"]), row["score_language"], answers)
+
+
+def _turns(verdicts: Sequence[Verdict]) -> Iterator[list[Verdict]]:
+    """Part verdicts so that of each match one comes after the other: what each changes is told as its own."""
+    turns = list[list[Verdict]]()
+    given = Counter[int]()
+    for verdict in verdicts:
+        if given[verdict.match_id] == len(turns):
+            turns.append([])
+        turns[given[verdict.match_id]].append(verdict)
+        given[verdict.match_id] += 1
+    yield from turns
 
 
 def _check(verdict: Verdict) -> None:

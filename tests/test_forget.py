@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 
 from db.filters import Filter
-from db.records import Match, Reach
+from db.records import Alert, Match, Reach, Silence
 from db.store import Store
 from jobs.compose import compose
 from jobs.decide import Reason
+from jobs.rules import Watching
+from jobs.watch import watch
 from monitor import plugins, shapes
 from tests.cli_rig import complaint, said, sentimon, told
-from tests.support import DAY, HOUR, NOW, judge, keep, kept_counts, mention, recounted, rows
+from tests.support import DAY, HOUR, MINUTE, NOW, judge, keep, kept_counts, mention, recounted, rows
 from tests.test_hold import SPIKE
+from tests.test_single import LEGAL
 
 SECRET = "xyzzyplugh"
 
@@ -126,6 +129,63 @@ def test_no_byte_of_the_file_holds_what_was_erased(folder: Path, seed: int) -> N
     assert rows(folder / "posts.db", "PRAGMA integrity_check") == [("ok",)]
     assert rows(folder / "posts.db", "SELECT count(*) FROM mentions") == [(200,)]
     assert rows(folder / "posts.db", "INSERT INTO mentions_fts (mentions_fts) VALUES ('integrity-check')") == []
+
+
+NAMING = pytest.mark.parametrize(
+    ("source", "author", "begins"),
+    [
+        ("mastodon", f"{SECRET}@m.example", f"https://m.example/users/{SECRET}/statuses"),
+        ("bluesky", f"did:plc:{SECRET}", f"at://did:plc:{SECRET}/app.bsky.feed.post"),
+    ],
+)
+
+
+def told_of(store: Store) -> Alert:
+    """Let a single post be told, and silence its alert; return it."""
+    judge(store)
+    assert watch(store, Watching(names=("single post",)), NOW + MINUTE).error is None
+    (alert,) = store.alerts.find(Filter())
+    with store.transaction():
+        store.silences.add(Silence(0, NOW, NOW + DAY, "ann", "", alert.brand, alert.rule, alert.scope))
+    return alert
+
+
+@NAMING
+def test_an_alert_on_a_post_and_its_silence_keep_no_name_of_its_author(
+    store: Store, folder: Path, source: str, author: str, begins: str
+) -> None:
+    keep(store, mention(f"{begins}/1", LEGAL, source=source, author=author))
+    assert SECRET in told_of(store).scope
+    forget("--author", author)
+    assert SECRET not in held(folder)
+    (alert,), (silence,) = store.alerts.find(Filter()), store.silences.ending_after(NOW)
+    assert alert.scope == silence.scope == f"{source} forgotten-1"
+    assert store.mentions.named(source, "forgotten-1", "Acme") is not None  # which the page of the alert shows
+
+
+@NAMING
+def test_what_a_person_deleted_before_keeps_no_name_of_theirs_either(
+    store: Store, folder: Path, source: str, author: str, begins: str
+) -> None:
+    one, two, other = f"{begins}/1", f"{begins}/2", f"{begins.replace(SECRET, 'bob')}/3"
+    bob = author.replace(SECRET, "bob")
+    keep(store, mention(one, LEGAL, source=source, author=author))
+    told_of(store)
+    keep(store, mention(two, source=source, author=author), mention(other, source=source, author=bob, in_reply_to=two))
+    with store.transaction():
+        store.forgotten.erase_named(source, [one, two], NOW, "deleted")
+    assert forget("--author", author, "--source", source) == {source: (0, 0)}
+    assert SECRET not in held(folder)
+    found = rows(store.path, "SELECT source_id, gone_reason FROM mentions ORDER BY id")
+    assert found == [("forgotten-1", "deleted"), ("forgotten-2", "deleted"), (other, None)]
+
+
+def test_an_alert_on_anothers_post_stays_as_it_is(store: Store) -> None:
+    keep(store, mention(1, LEGAL, author="bob"), mention(2, author="ann"), mention(1, author="ann", source="reddit"))
+    assert told_of(store).scope == "x 1"
+    forget("--author", "ann")
+    assert [alert.scope for alert in store.alerts.find(Filter())] == ["x 1"]
+    assert [silence.scope for silence in store.silences.ending_after(NOW)] == ["x 1"]
 
 
 def test_beside_a_reader_that_stays_it_says_that_traces_may_be_left(store: Store, folder: Path) -> None:

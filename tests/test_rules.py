@@ -90,6 +90,21 @@ def test_of_the_enabled_rules_the_first_counts_in_the_order_that_they_are_given(
     assert rules.first([], POST) is None
 
 
+def test_the_number_of_a_rule_that_was_removed_is_no_other_rules(store: Store) -> None:
+    first = save(store, "complaints", Conditions(sentiments=("negative",)), level="high")
+    keep(store, mention(1, "acme is awful"))
+    judge(store)
+    group(store)
+    triage(store, Triaging(["Acme"]), NOW)
+    (case,) = store.cases.queue(Asked(), NOW, 9)
+    assert case.rule_id == first.id
+    with store.transaction():
+        assert store.rules.delete(first.id)
+    assert save(store, "contests", Conditions(query="prize")).id == first.id + 1
+    assert store.rules.get(first.id) is None
+    assert save(store, "more", Conditions(query="win")).id == first.id + 2
+
+
 def test_a_rule_is_read_back_as_it_was_kept(store: Store) -> None:
     users(store)
     when = Conditions(("Acme",), ("x",), ("negative",), ("use",), ("people",), ("store",), ("yes",), 10, "a OR b")

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from db.desk import Snippet, Token
 from db.store import Store
 from db.tokens import hashed
+from jobs.desk.rules import version
 from monitor import accounts
 from monitor.web.auth import COOKIE
 from tests.brands_rig import (
@@ -157,11 +158,11 @@ def test_a_rule_moves_among_those_that_are_seen_and_leaves_the_others_in_their_o
         with Store(place.database) as store, store.transaction():
             first, hidden = store.rules.all()
             last = store.rules.save(first.__class__(0, "last", first.when))
-        sent = {"csrf": place.csrf(), "do": "up", "id": str(last.id)}
+        sent = {"csrf": place.csrf(), "do": "up", "id": str(last.id), "seen": version(last)}
         assert place.client.post("/desk/rules", data=sent).status_code == 303
         with Store(place.database) as store:
             assert [rule.id for rule in store.rules.all()] == [last.id, first.id, hidden.id]
-        sent = {"csrf": place.csrf(), "do": "down", "id": str(hidden.id)}
+        sent = {"csrf": place.csrf(), "do": "down", "id": str(hidden.id), "seen": version(hidden)}
         assert place.client.post("/desk/rules", data=sent).status_code == 404
 
 

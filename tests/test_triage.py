@@ -254,6 +254,55 @@ def test_when_its_author_writes_back_an_answered_case_is_reopened(
         assert store.cases.events(1)[-1].detail["why"] == "the author wrote back"
 
 
+def writes(store: Store, number: int, at: datetime, text: str = "acme, and now this broke too, why?") -> dict[str, int]:
+    """The author of the post that was answered writes on below our answer."""
+    keep(store, mention(number, f"{text} {number}", at, in_reply_to="77"))
+    return look(store, at)
+
+
+def test_a_second_message_of_a_customer_is_told_to_whoever_has_the_case_and_opens_none(store: Store) -> None:
+    users(store)
+    replied(store)
+    first, second = (mention(n, f"acme, why {n}?", NOW + 2 * HOUR + n * MINUTE, in_reply_to="77") for n in (2, 3))
+    keep(store, first, second)  # both before anybody looked
+    assert look(store, NOW + 3 * HOUR) == {"reopened": 1}
+    with store.transaction():
+        case = acts.claim(store, 1, ANN, NOW + 3 * HOUR)
+    assert writes(store, 4, NOW + 3 * HOUR + MINUTE) == {}
+    (left,) = queue(store)
+    assert (left.id, left.state, left.assignee) == (1, "claimed", "ann")
+    assert left.version == case.version + 1  # so that an open page says that there is something new
+    told = ["opened", "reopened", "author wrote back", "claimed", "author wrote back"]
+    assert happened(store, 1) == told
+    keep(store, mention(4, "acme, as i said, why?", left.created_at, in_reply_to="77", collected_at=NOW + 4 * HOUR))
+    assert look(store, NOW + 4 * HOUR) == {"leases_ended": 1}
+    assert happened(store, 1) == [*told, "lease ended"]  # what is edited is told once
+    with store.transaction():
+        store.cases.save(answer.answered(replace(left, version=left.version + 1), NOW + 5 * HOUR))
+    assert writes(store, 5, NOW + 6 * HOUR) == {"reopened": 1}
+
+
+def test_a_message_wakes_an_answered_case_that_was_put_away(store: Store) -> None:
+    users(store)
+    replied(store)
+    assert writes(store, 2, NOW + 2 * HOUR) == {"reopened": 1}
+    with store.transaction():
+        acts.snooze(store, 1, ANN, NOW + 2 * HOUR, until=NOW + 3 * DAY)
+    assert writes(store, 3, NOW + 3 * HOUR) == {"woken": 1}
+    assert [(case.id, case.state) for case in queue(store)] == [(1, "reopened")]
+    assert store.cases.events(1)[-1].detail["why"] == "the author wrote back"
+
+
+def test_below_a_case_that_was_dismissed_since_a_message_stands_for_itself(store: Store) -> None:
+    users(store)
+    replied(store)
+    assert writes(store, 2, NOW + 2 * HOUR) == {"reopened": 1}
+    with store.transaction():
+        acts.dismiss(store, 1, ANN, NOW + 2 * HOUR, reason="spam")
+    assert writes(store, 3, NOW + 3 * HOUR, "acme, thanks") == {}
+    assert writes(store, 4, NOW + 4 * HOUR, "acme, who pays me for this?") == {"opened": 1}
+
+
 def test_what_its_author_wrote_before_the_answer_reopens_nothing(store: Store) -> None:
     replied(store)
     keep(store, mention(2, "acme, and another thing", NOW + 30 * MINUTE, in_reply_to="1"))

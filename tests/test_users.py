@@ -28,6 +28,14 @@ def stored(folder: Path, name: str) -> User:
         return accounts.known(store, name)
 
 
+def test_a_brand_that_is_named_twice_is_stored_once(folder: Path) -> None:
+    add("eve")
+    add("ann", "viewer", "--brand", "Acme", "--brand", "acme")
+    assert stored(folder, "ann").brands == ("Acme",)
+    said(sentimon("users", "brands", "ann", "--brand", "ACME", "--brand", "Acme"))
+    assert stored(folder, "ann").brands == ("Acme",)
+
+
 def test_users_are_added_listed_and_changed(folder: Path) -> None:
     assert "No users: the pages are for this machine alone." in said(sentimon("users"))
     assert add("ann") == "ann may log in, with the role admin\n"

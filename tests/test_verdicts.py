@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -414,3 +415,42 @@ def test_what_people_change_on_a_post_with_a_case_is_in_its_trail_wherever_they_
         ("corrected", "bob", NOW + 7 * MINUTE, {"about_us": "from yes to no"}),
     ]
     assert store.cases.newest_event() == 3
+
+
+def test_the_trail_tells_no_change_of_a_label_that_nobody_spoke_of(store: Store) -> None:
+    (match,) = scored(store, "awful acme, charged twice")
+    with store.transaction():
+        store.cases.open(match, None, "asks for an answer", 1.0, NOW)
+    keep(store, replace(match.mention, text="awful acme, i buy elsewhere", collected_at=NOW + MINUTE))  # not rated yet
+    give(store, verdict(match, 5, sentiment="positive"))
+    judge(store)
+    give(store, verdict(match, 6, "bob", stage="use"))  # of the sentiment they say nothing any more
+    assert trail(store) == [
+        ("ann", NOW + 5 * MINUTE, {"sentiment": "from negative to positive"}),
+        ("bob", NOW + 6 * MINUTE, {"sentiment": "from positive to negative", "stage": "from purchase to use"}),
+    ]
+
+
+def test_of_two_verdicts_on_a_post_taken_in_at_once_each_is_told_as_its_own(store: Store) -> None:
+    first, second = scored(store, "awful acme", "awful acme again")
+    with store.transaction():
+        store.cases.open(first, None, "asks for an answer", 1.0, NOW)
+    word = verdict(second, 5, sentiment="neutral")
+    assert give(store, verdict(first, 5, sentiment="neutral"), word, word, verdict(first, 6, "bob", stage="none")) == 3
+    assert trail(store) == [
+        ("ann", NOW + 5 * MINUTE, {"sentiment": "from negative to neutral"}),
+        ("bob", NOW + 6 * MINUTE, {"sentiment": "from neutral to negative", "stage": "from use to none"}),
+    ]
+
+
+def test_no_change_is_told_from_before_there_was_a_case(store: Store) -> None:
+    (match,) = scored(store, "awful acme")
+    with store.transaction():
+        store.cases.open(match, None, "asks for an answer", 1.0, NOW + 2 * MINUTE)
+    give(store, verdict(match, 1, sentiment="neutral"))
+    assert trail(store) == [("ann", NOW + 2 * MINUTE, {"sentiment": "from negative to neutral"})]
+
+
+def trail(store: Store) -> list[tuple[str | None, datetime, dict[str, str]]]:
+    """Which labels the trail of the first case says that somebody changed."""
+    return [(each.who, each.at, dict(each.detail)) for each in store.cases.events(1) if each.what == "corrected"]

@@ -52,23 +52,28 @@ def test_rules_are_ordered_switched_off_changed_and_removed(desk: Desk) -> None:
     lea = desk.who("lea")
     for name in ("A", "B", "C"):
         lea.press("/desk/rules", do="save", name=name, followers="1,000", tag="Loud", assignee="ann")
-    lea.press("/desk/rules", do="up", id="3")
-    lea.press("/desk/rules", do="down", id="1")
+
+    def move(do: str, number: int) -> None:
+        assert lea.press("/desk/rules", do=do, id=str(number), seen=seen(desk, number)).status == 303
+
+    move("up", 3)
+    move("down", 1)
     assert [rule.name for rule in rules(desk)] == ["C", "A", "B"]
-    lea.press("/desk/rules", do="disable", id="1")
+    move("disable", 1)
     assert [rule.enabled for rule in rules(desk)] == [True, False, True]
     assert "1000" in str(soup(lea.get("/desk/rules?edit=1")).select_one('input[name="followers"]'))
     lea.press("/desk/rules", do="save", id="1", seen=seen(desk), name="A2", query="refund OR money", ignore="1")
     changed = rules(desk)[1]
     assert (changed.name, changed.when.query, changed.ignore, changed.enabled) == ("A2", "refund OR money", True, False)
-    lea.press("/desk/rules", do="enable", id="1")
-    lea.press("/desk/rules", do="remove", id="2")
+    move("enable", 1)
+    move("remove", 2)
     assert [rule.name for rule in rules(desk)] == ["C", "A2"]
 
 
 def seen(desk: Desk, number: int = 1, who: str = "lea") -> str:
     """Open the form of a rule, and return which version of the rule it shows."""
-    field = soup(desk.who(who).get(f"/desk/rules?edit={number}")).select_one('input[name="seen"]')
+    page = soup(desk.who(who).get(f"/desk/rules?edit={number}"))
+    field = page.select_one("form:has(input[name='name']) input[name='seen']")
     assert field
     return str(field["value"])
 
@@ -115,7 +120,7 @@ def test_to_try_a_rule_or_be_refused_does_not_make_an_old_page_new(two: Desk) ->
 
 def test_what_was_typed_on_a_rule_that_is_gone_is_kept_as_a_new_one(two: Desk) -> None:
     old = seen(two, who="bob")
-    two.who("lea").press("/desk/rules", do="remove", id="1")
+    two.who("lea").press("/desk/rules", do="remove", id="1", seen=old)
     refused = two.who("bob").press("/desk/rules", do="save", id="1", seen=old, name="Mine", sentiment="positive")
     assert (refused.status, rules(two)) == (409, [])
     assert "This rule is not there any more" in text(refused)
@@ -126,10 +131,26 @@ def test_what_was_typed_on_a_rule_that_is_gone_is_kept_as_a_new_one(two: Desk) -
 
 def test_a_rule_that_was_switched_off_or_moved_meanwhile_stays_so(two: Desk) -> None:
     old = seen(two, who="bob")
-    two.who("lea").press("/desk/rules", do="disable", id="1")
+    two.who("lea").press("/desk/rules", do="disable", id="1", seen=old)
     changed = two.who("bob").press("/desk/rules", do="save", id="1", seen=old, name="Quiet", sentiment="positive")
     assert changed.status == 303
     assert [(rule.name, rule.enabled) for rule in rules(two)] == [("Quiet", False)]
+
+
+@pytest.mark.parametrize("do", ["up", "down", "disable", "enable", "remove"])
+def test_a_button_of_an_old_page_does_nothing_to_a_rule_that_says_something_else_by_now(two: Desk, do: str) -> None:
+    lea, bob = two.who("lea"), two.who("bob")
+    lea.press("/desk/rules", do="save", name="Other", followers="5")
+    buttons = soup(bob.get("/desk/rules")).select('.rule-list input[name="seen"]')
+    assert [str(each["value"]) for each in buttons] == [seen(two, 1), seen(two, 2)]
+    lea.press("/desk/rules", do="save", id="1", seen=seen(two), name="Prizes", query="prize")
+    kept = rules(two)
+    for stale in ({"seen": str(buttons[0]["value"])}, {}):
+        refused = bob.press("/desk/rules", do=do, id="1", **stale)
+        assert refused.status == 409
+        assert "Somebody has changed this rule meanwhile" in text(refused)
+        assert "Prizes" in text(refused)
+        assert rules(two) == kept
 
 
 def test_a_rule_that_cannot_be_used_is_refused_with_what_was_typed(desk: Desk) -> None:

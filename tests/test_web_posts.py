@@ -249,6 +249,14 @@ def test_before_there_is_a_post_the_page_says_where_posts_come_from(rig: Rig) ->
     assert "sentimon import" in page
 
 
+def test_a_brand_that_is_named_twice_shows_and_counts_its_posts_once(site: Rig) -> None:
+    once, twice = (site.get(f"/posts?{asked}").text for asked in ("brand=Acme", "brand=Acme&brand=Acme"))
+    assert posts(twice) == posts(once)
+    assert count(twice) == count(once) == 90
+    of_two = User(1, "ann", "viewer", ("Acme", "Zenith", "Acme"))  # as stored by an older version
+    assert visible(of_two, ()) == ("Acme", "Zenith")
+
+
 def test_posts_of_a_brand_that_somebody_may_not_see_are_neither_shown_nor_counted(fresh: Rig) -> None:
     with Store(fresh.folder / "posts.db") as store:
         keep(store, mention("other", "acme and rival"), brands=("Rival",))

@@ -22,6 +22,7 @@ from jobs.outcome import Outcome
 
 BATCH = 200  # posts, or cases, in a transaction
 PATIENCE = timedelta(minutes=10)  # for the job that compares posts
+WROTE_BACK = "the author wrote back"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def triage(store: Store, triaging: Triaging, now: datetime, stopping: Callable[[
                 if happened:
                     done[happened] += 1
             store.cases.mark_triaged([each.match.id for each in fresh])
-    done["woken"] = _each(store, store.cases.asleep, now, lambda case: _wake(store, case, now))
+    done["woken"] += _each(store, store.cases.asleep, now, lambda case: _wake(store, case, now))
     done["leases_ended"] = _each(store, store.cases.unheard, now, lambda case: _end_lease(store, case, now))
     done["dismissed"] = _each(
         store, lambda _, limit: store.cases.astray(limit), now, lambda case: _dismiss(store, case, now)
@@ -62,12 +63,11 @@ def _look(store: Store, fresh: Fresh, tried: Sequence[Rule], triaging: Triaging,
     if post.repost_of is not None or post.created_at < now - urgency.LATELY:
         return None
     answered = store.cases.answered(match)
-    if answered:
-        _reopen(store, answered, "the author wrote back", now)
-        return "reopened"
     case = store.cases.of_match(match.id)
+    if answered and (answered.closed_at or case is None):
+        return _hear(store, answered, match, now)
     if case and case.state == "dismissed" and store.cases.closed_as_astray(case.id):
-        _reopen(store, case, "about the brand after all", now)
+        _reopen(store, case, {"why": "about the brand after all"}, now)
         return "reopened"
     if fresh.repeats:
         return None
@@ -100,9 +100,26 @@ def _whom(store: Store, rule: Rule, match: Match) -> str | None:
     return user.name if user and user.may("responder") and user.sees(match.brand) else None
 
 
-def _reopen(store: Store, case: Case, why: str, now: datetime) -> None:
+def _hear(store: Store, case: Case, match: Match, now: datetime) -> str | None:
+    """Let a case that was answered know that its author wrote on; say what that did to it.
+
+    One that is closed, or put away, waits again. Who works on one that is open is told, each message once.
+    """
+    detail = {"why": WROTE_BACK, "post": str(match.id)}
+    if case.closed_at:
+        _reopen(store, case, detail, now)
+        return "reopened"
+    if case.state == "snoozed":
+        store.cases.save(moves.reopened(case), Event(0, case.id, now, "woken", None, detail))
+        return "woken"
+    if all(each.detail.get("post") != detail["post"] for each in store.cases.events(case.id)):
+        store.cases.save(case, Event(0, case.id, now, "author wrote back", None, {"post": detail["post"]}))
+    return None
+
+
+def _reopen(store: Store, case: Case, why: Mapping[str, str], now: datetime) -> None:
     was = {"was_due": to_text(case.due)} if case.due else {}  # by which its last answer is measured
-    store.cases.save(moves.reopened(case), Event(0, case.id, now, "reopened", None, {"why": why} | was))
+    store.cases.save(moves.reopened(case), Event(0, case.id, now, "reopened", None, {**why, **was}))
 
 
 def due_of(match: Match, level: str, triaging: Triaging) -> datetime:

@@ -259,4 +259,4 @@ def _brands(app: App, store: Store, named: Sequence[str]) -> list[str] | None:
     for name in named:
         if name.casefold() not in folded:
             raise InputError(f"no brand {name!r}; there are: {', '.join(sorted(known))}")
-    return [folded[name.casefold()] for name in named] or None
+    return list(dict.fromkeys(folded[name.casefold()] for name in named)) or None

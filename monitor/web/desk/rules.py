@@ -32,6 +32,7 @@ GONE = (
     "This rule is not there any more, or not yours to change. Nothing of yours was saved yet, and nothing is lost: "
     "save it again to make it a new rule."
 )
+OTHER = "Somebody has changed this rule meanwhile, and nothing was done. Look at it as it is now, and press again."
 MOVES = ("up", "down", "enable", "disable", "remove")
 
 
@@ -41,7 +42,8 @@ def mount(app: FastAPI, site: Site) -> None:
     def page(request: Request, store: Store, user: User, status: int = 200, **more: Any) -> Response:
         values = {
             "rules": [
-                {"rule": one, "says": said(one, user), "yours": _theirs(one, user)} for one in _seen(store, user)
+                {"rule": one, "says": said(one, user), "yours": _theirs(one, user), "seen": version(one)}
+                for one in _seen(store, user)
             ],
             "choices": _choices(site, store, user, more.get("edited")),
             "rivals": any(not brand.own and user.sees(brand.name) for brand in site.config.brands),
@@ -77,8 +79,10 @@ def mount(app: FastAPI, site: Site) -> None:
         with site.store() as store:
             if number and what in MOVES:
                 with store.transaction():
-                    _change(store, _find(store, number, user), what, user)
-                return site.go(request, "/desk/rules")
+                    found = _find(store, number, user)
+                    if as_seen := version(found) == given.get("seen", ""):
+                        _change(store, found, what, user)
+                return site.go(request, "/desk/rules") if as_seen else page(request, store, user, 409, notice=OTHER)
             known, seen = _there(store, number, user), given.get("seen", "")
             wanted = _read(given, known)
             try:
