@@ -45,7 +45,8 @@ def rescore(
     """
     judged = 0
     for start in range(0, len(match_ids), BATCH):
-        batch = store.mentions.of(match_ids[start : start + BATCH])
+        found = store.mentions.of(match_ids[start : start + BATCH])
+        batch = [match for match in found if match.mention.gone_at is None]  # what is deleted keeps its labels
         scores = classifier.score([_post(match) for match in batch])
         with store.transaction():
             store.scores.save(list(zip(batch, scores, strict=True)), clock())

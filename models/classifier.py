@@ -1,5 +1,6 @@
 """Judging posts: what a classifier is, how one is loaded by name, and what every one of them does alike."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
@@ -86,11 +87,9 @@ class BundledClassifier:
     """A MentionModel: every question in one reading."""
 
     def __init__(self, folder: Path, languages: Set[str] | None, precision: "Precision | None" = None) -> None:
-        config = _config(folder)
+        config = configuration(folder)
         if config is None or not (folder / "model.safetensors").is_file():
             raise InputError(f"{folder}: no model here; train one with `sentimon train` or reinstall sentimon")
-        version = config.get("sentimon_version")
-        self.name = f"{folder.name}-{version}" if version else folder.name
         self._floor = float(config.get("sentimon_stage_floor", 0))
         self._languages = languages
 
@@ -104,6 +103,7 @@ class BundledClassifier:
             with quiet():
                 self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
                 model = MentionModel.load(folder)
+            self.name = _name(folder, config.get("sentimon_version"))
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise InputError(f"{folder}: the model cannot be loaded ({one_line(error)})") from error
         self._precision = precision or choose()
@@ -174,8 +174,33 @@ def prepared(posts: Sequence[Post]) -> tuple[list[str], list[str | None]]:
 
 def is_mention_model(folder: Path) -> bool:
     """Say whether a folder holds a model of the bundled architecture."""
-    config = _config(folder)
+    config = configuration(folder)
     return config is not None and "MentionModel" in (config.get("architectures") or [])
+
+
+def configuration(folder: Path) -> dict[str, Any] | None:
+    """Return what the config.json of a model's folder says; None where there is none."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / 'config.json'}: cannot be read ({error})") from error
+    return config if isinstance(config, dict) else None
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the SHA-256 of a model's weights; of several files, that of theirs."""
+    found = []
+    for path in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):
+        with path.open("rb") as weights:
+            found.append(hashlib.file_digest(weights, "sha256").hexdigest())
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
+
+
+def named_after(folder: Path) -> str:
+    """Name a model after its folder and its weights: folders are called alike, and the scores of two models never."""
+    return f"{folder.resolve().name}-{fingerprint(folder)[:8]}"
 
 
 def one_line(error: Exception) -> str:
@@ -200,14 +225,11 @@ def quiet() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-def _config(folder: Path) -> dict[str, Any] | None:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / 'config.json'}: cannot be read ({error})") from error
-    return config if isinstance(config, dict) else None
+def _name(folder: Path, version: object) -> str:
+    """Only the bundled weights are told by a version: it is raised with them."""
+    if folder.resolve() != BUNDLED.resolve():
+        return named_after(folder)
+    return f"{folder.name}-{version}" if version else folder.name
 
 
 def _prepare(post: Post) -> tuple[str, str | None]:

@@ -13,6 +13,7 @@ from db.errors import InputError
 from db.labels import LABELS
 
 SHARES = r"\d+(?: \d+)+"  # 12 80 8
+EMPTY = (None, "")  # what is no label; 0 is one, in files that number theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +137,10 @@ def _example(row: Any, head: str, rename: Mapping[str, str]) -> Example | None:
     labels: dict[str, str] = {}
     probabilities: dict[str, Sequence[float]] = {}
     for name, known in LABELS.items():
-        given = row.get(name) or (row.get("label") if name == head else None)
-        if not given:
+        given = row.get(name)
+        if given in EMPTY and name == head:
+            given = row.get("label")
+        if given in EMPTY:
             continue
         if shares := re.fullmatch(SHARES, str(given)):
             probabilities[name] = _shares(shares[0], known)

@@ -174,9 +174,10 @@ def _phase() -> "Phase":
 
 def _name_after_folder(base: Path, folder: Path) -> None:
     """Keep what the base's configuration says of its answers, but not its version: other weights, another name."""
+    from models.network import ITS_OWN
+
     told = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    kept = {key: value for key, value in told.items() if key.startswith("sentimon_") and key != "sentimon_version"}
+    kept = {key: value for key, value in told.items() if key.startswith("sentimon_") and key not in ITS_OWN}
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) | kept
-    config.pop("sentimon_version", None)
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

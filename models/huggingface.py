@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from db.errors import InputError
 from db.labels import SENTIMENTS
 from db.records import Score
-from models.classifier import Classifier, Post, Reading, judge, one_line, prepared, quiet
+from models.classifier import Classifier, Post, Reading, judge, named_after, one_line, prepared, quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,12 +44,12 @@ class HuggingFaceClassifier:
     def __init__(
         self, name: str, labels: Mapping[str, str], languages: Set[str] | None, others: Classifier | None
     ) -> None:
-        own = Path(name).name if Path(name).is_dir() else name
+        self._tokenizer, self._model, self._targets = _open(name, labels)
+        own = named_after(Path(name)) if Path(name).is_dir() else name
         # The other answers come from other weights, and a score must tell all the weights that made it.
         self.name = f"{own}+{others.name}" if others else own
         self._languages = languages
         self._others = others
-        self._tokenizer, self._model, self._targets = _open(name, labels)
 
     def score(self, posts: Sequence[Post]) -> list[Score]:
         """Score posts in order."""

@@ -16,7 +16,9 @@ from models.text import mark
 
 LONGEST = 128  # tokens
 LONGEST_BRAND = 60  # characters: a name, never a text that could crowd the post out
+BRAND_TOKENS = 40  # and of it beside the text: in some scripts a character is up to three tokens
 ARCHITECTURE = "MentionModel"  # as config.json names it
+ITS_OWN = ("sentimon_version", "sentimon_plan")  # in config.json: not true of what is trained from a model
 
 
 class MentionModel(nn.Module):
@@ -70,7 +72,8 @@ class MentionModel(nn.Module):
     def save(self, folder: Path, **about: object) -> None:
         """Write weights in half precision and the configuration, with whatever else is to be known `about` it."""
         folder.mkdir(parents=True, exist_ok=True)
-        config = self.encoder.config.to_diff_dict() | {"architectures": [ARCHITECTURE]} | about
+        known = {key: value for key, value in self.encoder.config.to_diff_dict().items() if key not in ITS_OWN}
+        config = known | {"architectures": [ARCHITECTURE]} | about
         weights = {name: tensor.half().contiguous() for name, tensor in self.state_dict().items()}
         (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         # Last, and in one step: where weights lie, the model is whole.
@@ -112,7 +115,8 @@ def encode(tokenizer: Any, texts: list[str], brands: list[str | None], marks: bo
     """
     names = [(brand or "")[:LONGEST_BRAND] for brand in brands]
     marked = [mark(text, name) if marks else text for text, name in zip(texts, names, strict=True)]
-    beside = ["" if one != text else name for one, text, name in zip(marked, texts, names, strict=True)]
+    short = {name: _cut(tokenizer, name) for name in set(names)}
+    beside = ["" if one != text else short[name] for one, text, name in zip(marked, texts, names, strict=True)]
     return tokenise(
         tokenizer,
         marked,
@@ -121,3 +125,13 @@ def encode(tokenizer: Any, texts: list[str], brands: list[str | None], marks: bo
         max_length=LONGEST,
         split_special_tokens=True,  # a post that says "[SEP]" is a post
     )
+
+
+def _cut(tokenizer: Any, name: str) -> str:
+    """Shorten a name to BRAND_TOKENS, so that there is room for the post; a short one of plain letters has no more."""
+    while not (name.isascii() and len(name) <= BRAND_TOKENS):
+        count = len(tokenise(tokenizer, [name], add_special_tokens=False, split_special_tokens=True)[0]["input_ids"])
+        if count <= BRAND_TOKENS:
+            break
+        name = name[: len(name) * BRAND_TOKENS // count]
+    return name

@@ -6,13 +6,14 @@ recipe names the file as a set `without_text` (models/recipe.toml).
 
 import argparse
 import csv
+import io
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from db.errors import SentimonError
+from db.errors import InputError, SentimonError
 from db.labels import SENTIMENTS
 from models.classifier import BundledClassifier, Post
 from models.examples import read_texts
@@ -48,7 +49,7 @@ def teach(teachers: Sequence[Path], data: Path, source: str, count: int | None, 
     texts = read_texts(data / source)
     drawn = sorted(texts)
     random.Random(source).shuffle(drawn)
-    done = set(_written(output))
+    done = _written(output)
     asked = [name for name in drawn[:count] if (source, name) not in done and texts[name].strip()]
     classifiers = [BundledClassifier(teacher, None) for teacher in teachers]
     with output.open("a", encoding="utf-8", newline="") as file:
@@ -66,10 +67,27 @@ def teach(teachers: Sequence[Path], data: Path, source: str, count: int | None, 
             file.flush()
 
 
-def _written(path: Path) -> Iterator[tuple[str, str]]:
-    if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
-            yield from ((row["source"], row["source_id"]) for row in csv.DictReader(file))
+def _written(path: Path) -> set[tuple[str, str]]:
+    """Return the posts that have a line, less a last line that was cut off, which goes from the file too.
+
+    Raises InputError where the file was written by another program, and leaves it as it is.
+    """
+    if not path.exists():
+        return set()
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    try:
+        header, *rows = csv.reader(io.StringIO(whole.decode("utf-8-sig"), newline="")) if whole else [list(COLUMNS)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read: {error}; name another file with --output") from error
+    if tuple(header) != COLUMNS or not (whole or ",".join(COLUMNS).encode().startswith(content)):
+        raise InputError(f"{path}: its columns are not {', '.join(COLUMNS)}; name another file with --output")
+    if spoilt := [number for number, row in enumerate(rows, 2) if len(row) != len(COLUMNS)]:
+        raise InputError(f"{path}:{spoilt[0]}: not a line of {', '.join(COLUMNS)}; remove it, or name another file")
+    if len(whole) < len(content):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    return {(row[0], row[1]) for row in rows}
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def mark(text: str, brand: str) -> str:
 
     A small model sees at once whom a post is judged for, where it would overlook a name told beside the text.
     """
-    name = _NAME_GAP.join(map(re.escape, re.findall(r"\w+", brand)))
+    name = _NAME_GAP.join(map(re.escape, re.findall(r"[^\W_]+", brand)))
     if not name:
         return text
     named = rf"(?<![\w@#])(?:[@#]\w*{name}\w*|{name}(?:'?s)?)(?!\w)"

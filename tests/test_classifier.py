@@ -1,5 +1,7 @@
 """Scoring posts with the bundled kind of model and with a Hugging Face model."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from models import classifier as module
 from models.classifier import BUNDLED, Classifier, Post, load
 from models.huggingface import map_labels
 from models.precision import Precision
+from models.train import VERSION
 from tests.tiny_model import tiny_classifier, tiny_mention_model
 
 THREE = ["negative", "neutral", "positive"]
@@ -104,9 +107,34 @@ def test_a_stage_below_its_floor_is_not_forced_on_the_author(folders: Path, tiny
     assert [score.label("stage") for score in careful.score(POSTS)].count(UNSURE) == 2
 
 
-def test_a_model_is_named_after_its_folder_and_version(tiny: Classifier) -> None:
-    assert tiny.name == "tiny-7"
-    assert {score.model for score in tiny.score(POSTS)} == {"tiny-7"}
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:8]
+
+
+def test_a_model_is_named_after_its_folder_and_its_weights(
+    folders: Path, tiny: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"tiny-{digest(folders / 'tiny')}"
+    assert tiny.name == name
+    assert {score.model for score in tiny.score(POSTS)} == {name}
+    monkeypatch.chdir(folders / "tiny")
+    assert load(".").name == name
+
+
+def test_two_models_in_folders_of_one_name_have_two_names(tmp_path: Path, no_bundled: None) -> None:
+    own = [tiny_mention_model(tmp_path / str(seed) / "mine", version="3", seed=seed) for seed in (1, 2)]
+    other = [tiny_classifier(tmp_path / str(seed) / "theirs", THREE, seed=seed) for seed in (1, 2)]
+    names = [load(str(folder)).name for folder in (*own, *other)]
+    assert names == [f"{folder.name}-{digest(folder)}" for folder in (*own, *other)]
+    assert len(set(names)) == 4
+
+
+@pytest.mark.skipif(not (BUNDLED / "model.safetensors").is_file(), reason="models/bundled holds no weights yet")
+def test_the_bundled_model_is_named_by_its_version_wherever_it_is_called_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = json.loads((BUNDLED / "config.json").read_text(encoding="utf-8"))["sentimon_version"]
+    assert version == VERSION
+    monkeypatch.chdir(BUNDLED.parent)
+    assert load("bundled").name == load(str(BUNDLED)).name == load("./bundled").name == f"bundled-{version}"
 
 
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 2e-4), (torch.bfloat16, 2e-2)], ids=["fp32", "bf16"])
@@ -133,9 +161,9 @@ def test_the_brand_matters(tiny: Classifier) -> None:
 def test_a_post_that_cannot_be_judged_is_not_rated_and_keeps_its_place(tiny: Classifier) -> None:
     spanish = Post("El nuevo teléfono se calienta demasiado cuando lo cargo")
     first, second, third = tiny.score([Post("https://example.com"), Post("I love my phone"), spanish])
-    assert first == Score("tiny-7", rated=False, language=None)
+    assert first == Score(tiny.name, rated=False, language=None)
     assert second.rated
-    assert third == Score("tiny-7", rated=False, language="es")
+    assert third == Score(tiny.name, rated=False, language="es")
 
 
 def test_the_platform_can_tell_the_language(tiny: Classifier) -> None:
@@ -195,7 +223,7 @@ def test_weights_that_are_missing_or_broken_are_an_error_of_one_line(
 
 def test_stars_become_sentiments_that_add_up(folders: Path, no_bundled: None) -> None:
     stars = load(str(folders / "stars"))
-    assert stars.name == "stars"
+    assert stars.name == f"stars-{digest(folders / 'stars')}"
     for score in stars.score(POSTS):
         assert tuple(score.probabilities("sentiment")) == SENTIMENTS
         assert sum(score.probabilities("sentiment").values()) == pytest.approx(1, abs=2e-4)
@@ -214,7 +242,7 @@ def test_all_but_the_sentiment_comes_from_the_bundled_model(
 ) -> None:
     monkeypatch.setattr(module, "BUNDLED", folders / "tiny")
     both = load(str(folders / "three"))
-    assert both.name == "three+tiny-7"
+    assert both.name == f"three-{digest(folders / 'three')}+tiny-7"
     posts = [*POSTS, Post("El nuevo teléfono se calienta demasiado cuando lo cargo"), Post("@someone")]
     scores = both.score(posts)
     bundled = tiny.score(posts)

@@ -6,7 +6,8 @@ import json
 import os
 import pty
 import subprocess
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,8 @@ import pytest
 from db.labels import COUNTED_STAGES, LABELS
 from db.records import Score
 from models.classifier import Post
-from models.text import LONGEST
-from monitor.cli.lines import FIRST, MOST, PATIENCE, Line, read, windows
 from tests.cli_rig import (
     COMMAND,
-    QUICK,
     complaint,
     configure,
     environment,
@@ -189,49 +187,6 @@ def test_standard_input_need_not_be_utf_8(folder: Path) -> None:
     assert [row["sentiment"] for row in found] == ["negative", None]
 
 
-def some(count: int) -> Iterator[Line]:
-    return read(f"post {number}\n".encode() for number in range(count))
-
-
-def test_the_first_answers_come_soon_and_the_rest_in_windows_of_a_limited_size() -> None:
-    found = list(windows(some(3 * MOST), clock=lambda: 0.0))
-    assert [line.id for window in found for line in window] == list(range(1, 3 * MOST + 1))
-    assert len(found[0]) == FIRST
-    assert max(map(len, found)) == MOST
-    assert [len(window) for window in found[:4]] == sorted(len(window) for window in found[:4])
-    assert list(windows(iter(()))) == []
-
-
-def test_lines_that_come_slowly_do_not_wait_for_company() -> None:
-    times = iter(number * PATIENCE / 2 for number in range(100))
-    assert [len(window) for window in windows(some(9), clock=lambda: next(times))] == [2, 2, 2, 2, 1]
-
-
-def test_typed_lines_are_answered_one_by_one() -> None:
-    assert [len(window) for window in windows(some(3), most=1)] == [1, 1, 1]
-
-
-def test_a_huge_post_is_not_kept_beyond_what_a_model_reads() -> None:
-    for text in ("x" * 100_000, json.dumps({"text": "x" * 100_000})):
-        (line,) = read([text.encode()])
-        assert line.post is not None
-        assert len(line.post.text) == LONGEST
-
-
-def test_answers_are_written_while_the_input_is_still_open(tmp_path: Path) -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment()}
-    with subprocess.Popen([*QUICK, "score"], cwd=tmp_path, **pipes) as process:
-        if process.stdin is None or process.stdout is None:
-            pytest.fail("no pipes")
-        process.stdin.write(b"the phone is awful\n" * FIRST)
-        process.stdin.flush()
-        found = [json.loads(process.stdout.readline()) for _ in range(FIRST)]
-        process.stdin.close()
-        assert [row["id"] for row in found] == list(range(1, FIRST + 1))
-        assert process.stdout.read() == b""
-    assert process.returncode == 0
-
-
 @needs_model
 def test_a_terminal_shows_how_far_it_is_and_the_answers_stay_clean(tmp_path: Path) -> None:
     (tmp_path / "posts.txt").write_text("the phone is awful\n" * 200)
@@ -393,6 +348,14 @@ def test_evaluate_measures_each_source_by_itself(folder: Path) -> None:
     assert "(no source)" in shown
 
 
+def test_evaluate_says_when_the_first_posts_have_no_label(folder: Path) -> None:
+    rows = [{"text": "awful"}, {"text": "pen", "sentiment": "10 80 10"}, {"text": "love", "sentiment": "positive"}]
+    (folder / "rows.jsonl").write_text(jsonl(*rows))
+    line = complaint(sentimon("evaluate", "rows.jsonl", "--limit", "2"), 1)
+    assert line.endswith("rows.jsonl: no label on the first 2 posts; raise --limit")
+    assert told("evaluate", "rows.jsonl", "--limit", "3")[0]["posts"] == 1
+
+
 def test_evaluate_judges_posts_for_their_brand_or_as_a_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.classifier.load", lambda *_, **__: Echo())
     (folder / "rows.jsonl").write_text('{"text": "awful", "label": "negative", "brand": "Acme"}\n')
@@ -482,6 +445,20 @@ def test_nothing_is_calibrated_on_what_was_trained_on(lessons: Path) -> None:
 )
 def test_training_that_cannot_begin(lessons: Path, args: tuple[str, str], exit_code: int, says: str) -> None:
     assert says in complaint(sentimon(*TRAIN, *args), exit_code)
+
+
+def test_no_more_threads_are_used_than_were_asked_for(tmp_path: Path) -> None:
+    command = """
+from monitor.cli import main
+try:
+    main(["train", "--threads", "1"], prog_name="sentimon")
+except SystemExit:
+    from models.precision import CORES
+    print(CORES)
+"""
+    env = environment(OMP_NUM_THREADS="3")
+    made = subprocess.run([sys.executable, "-c", command], cwd=tmp_path, env=env, capture_output=True, check=True)
+    assert made.stdout.decode().split() == ["1"]
 
 
 def test_a_recipe_that_says_too_little(lessons: Path) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from db.filters import Filter
 from db.labels import GUIDE
-from db.records import Verdict
+from db.records import Registered, Verdict
 from db.store import Store
 from models import finetune
 from monitor.app import utc_now
@@ -339,6 +340,26 @@ class TestTraining:
         assert "own-2 is not kept: it is no better than own-1, which stays in force" in again
         assert [path.name for path in (tmp_path / "models").iterdir()] == ["own-1"]
         assert len(told("models")) == 2
+
+    @pytest.mark.parametrize("output", [(), ("--output", "mine")])
+    def test_of_two_trainings_at_once_the_second_takes_the_next_name(
+        self, output: tuple[str, ...], taught: Taught, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        taught(60)
+        attempt = finetune.attempt
+
+        def overtaken(*args: Any) -> finetune.Trial:
+            (tmp_path / "models" / "own-1").mkdir(parents=True)
+            with Store(tmp_path / "posts.db") as store, store.transaction():
+                store.models.register(Registered("own-1", "models/own-1", "bundled-9", NOW, 48, {}))
+            return attempt(*args)
+
+        monkeypatch.setattr(finetune, "attempt", overtaken)
+        shown = said(sentimon("train", "--from-verdicts", *output))
+        where = tmp_path / (output[1] if output else "models/own-2")
+        assert f"own-2 is kept in {where} and judges new posts" in shown.replace("\n", " ")
+        assert (where / "config.json").is_file()
+        assert [(one["name"], one["in_force"]) for one in told("models")][1:] == [("own-1", False), ("own-2", True)]
 
     def test_a_version_is_not_measured_on_what_it_learned_from(self, taught: Taught) -> None:
         taught(60)

@@ -195,6 +195,13 @@ def test_a_column_called_label_answers_the_question_that_is_asked(tmp_path: Path
     assert read_examples(file, "emotion") == [Example("grr", "Acme", {"emotion": "anger"})]
 
 
+def test_a_label_can_be_the_number_nought(tmp_path: Path) -> None:
+    file = tmp_path / "posts.jsonl"
+    file.write_text('{"text": "bad", "label": 0}\n{"text": "good", "label": 2}\n{"text": "who knows", "label": null}\n')
+    found = read_examples(file, rename={"0": "negative", "1": "neutral", "2": "positive"})
+    assert [dict(one.labels) for one in found] == [{"sentiment": "negative"}, {"sentiment": "positive"}, {}]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -205,6 +212,8 @@ def test_a_column_called_label_answers_the_question_that_is_asked(tmp_path: Path
         ("e.jsonl", '{"label": "negative"}\n', r"e\.jsonl:1: not a labelled post: text is missing"),
         ("f.jsonl", "[1]\n", r"f\.jsonl:1: not a labelled post"),
         ("g.jsonl", '{"text": "fine", "stage": "meh"}\n', r"g\.jsonl:1: .*stage 'meh' is unknown; expected awareness"),
+        ("h.jsonl", '{"text": "fine", "reply": false}\n', r"h\.jsonl:1: .*reply 'False' is unknown; expected "),
+        ("i.jsonl", '{"text": "fine", "label": 0}\n', r"i\.jsonl:1: .*label '0' is unknown; expected negative"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """Learning from verdicts, with a tiny model: what is held out, what is learned, and that it is the same every time."""
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -57,7 +58,7 @@ def test_what_people_said_is_learned_and_measured_on_posts_that_were_held_out(ba
     scores = load(str(tmp_path / "own-1")).score(
         [Post("the phone is great", "acme"), Post("the phone is awful", "acme")]
     )
-    assert (trial.learned, trial.held_out, trial.base) == (48, 12, "base-9")
+    assert (trial.learned, trial.held_out, trial.base) == (48, 12, load(str(base)).name)
     assert trial.better
     assert trial.measures()["mean"] == trial.mean_after > trial.mean_before
     assert [score.label("sentiment") for score in scores] == ["positive", "negative"]
@@ -76,7 +77,9 @@ def test_the_same_verdicts_in_any_order_give_the_same_weights(base: Path, tmp_pa
 def test_other_weights_have_another_name_but_keep_what_is_known_of_their_answers(base: Path, tmp_path: Path) -> None:
     attempt(base, base, verdicts(50), tmp_path / "own-7")
     config = json.loads((tmp_path / "own-7" / "config.json").read_text())
-    assert load(str(tmp_path / "own-7")).name == "own-7"
+    digest = hashlib.sha256(weights(tmp_path / "own-7")).hexdigest()
+    assert load(str(tmp_path / "own-7")).name == f"own-7-{digest[:8]}"
+    assert "sentimon_version" not in config
     assert config["sentimon_stage_floor"] == 0.2
     assert not (tmp_path / "own-7" / "checkpoint.pt").exists()
 

@@ -185,3 +185,25 @@ def test_a_post_that_goes_while_others_are_judged_anew_is_left_out(store: Store)
     keep(store, mention(1), brands=["Acme"])
     assert rescore(store, Keywords("keywords-2"), ids, lambda: NOW) == 1
     assert stale(store, "keywords-2", "Acme") == []
+
+
+def test_a_post_that_is_deleted_while_others_are_judged_anew_keeps_its_labels(store: Store) -> None:
+    keep(store, *(mention(number, "awful") for number in range(BATCH + 1)))
+    score(store, Keywords(), lambda: NOW)
+    ids = stale(store)
+    last = store.mentions.of(ids[-1:])[0].mention
+
+    def deleted(done: int) -> None:
+        if done == BATCH:
+            with Store(store.path) as other, other.transaction():
+                other.forgotten.erase_named(last.source, [last.source_id], NOW, "deleted")
+
+    other = Keywords("keywords-2", negative=(), positive=("awful",))
+    assert rescore(store, other, ids, lambda: NOW, deleted) == BATCH
+    labels = "SELECT model, state, sentiment, count(*) FROM matches GROUP BY model, state, sentiment"
+    assert rows(store.path, labels) == [
+        ("keywords-1", "rated", "negative", 1),
+        ("keywords-2", "rated", "positive", BATCH),
+    ]
+    assert [(trend.negative, trend.positive) for trend in store.trends.by([], Filter())] == [(1, BATCH)]
+    assert kept_counts(store.path) == recounted(store.path)

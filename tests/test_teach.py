@@ -61,6 +61,36 @@ def test_teaching_goes_on_where_it_was_stopped(teacher: Path, data: Path) -> Non
     assert begun.count("\n") < output.read_text(encoding="utf-8").count("\n")
 
 
+def test_a_line_that_was_cut_off_is_written_anew(teacher: Path, data: Path) -> None:
+    output = data / "taught.csv"
+    teach([teacher], data, "posts", None, data / "whole.csv")
+    whole = (data / "whole.csv").read_text(encoding="utf-8")
+    for kept in (len(whole) - 4, whole.rindex("\n", 0, -1) + 3, len("source,sou"), len("source,source_id,sentiment")):
+        output.write_text(whole[:kept], encoding="utf-8")
+        teach([teacher], data, "posts", None, output)
+        assert output.read_text(encoding="utf-8") == whole
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("id,text\n1,x\n2,cut o", "its columns are not source, source_id, sentiment; name another file with --output"),
+        ("a note without a line end", "its columns are not source"),
+        ("source,source_id,sentiment,more\n", "its columns are not source"),
+        ("source,source_id,sentiment\nposts,1,1 2 97\nposts,posts,3,1 2 97\n", "3: not a line of source, source_id"),
+        ("source,source_id,sentiment\nposts,caf\xe9,1 2 97\n", "cannot be read"),
+    ],
+)
+def test_a_file_of_something_else_is_refused_and_left_as_it_is(
+    content: str, says: str, teacher: Path, data: Path
+) -> None:
+    output = data / "other.csv"
+    output.write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=rf"other\.csv:.*{says}"):
+        teach([teacher], data, "posts", None, output)
+    assert output.read_bytes() == content.encode("latin-1")
+
+
 def test_a_file_without_posts_is_named(teacher: Path, data: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such posts"):
         teach([teacher], data, "nowhere", None, data / "taught.csv")

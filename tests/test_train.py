@@ -1,19 +1,24 @@
 """Training, on a handful of posts and a tiny encoder: the same code that made the bundled weights."""
 
+import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from db.errors import InputError, SentimonError
+from models import classifier
 from models import train as module
 from models.classifier import Post, load
 from models.examples import Example
+from models.network import MentionModel
 from models.recipe import Phase, Recipe
-from models.train import follow, train
+from models.train import Plan, follow, train
 from tests.tiny_model import tiny_mention_model
 
 POSTS = [
@@ -75,36 +80,89 @@ def test_layers_that_are_frozen_stay_as_they_are(encoder: Path, tmp_path: Path) 
     assert not {name for name in changed if name.startswith("encoder.")}
 
 
-def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(
-    encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def stop_in_the_middle(encoder: Path, output: Path, phase: Phase) -> None:
+    """Let the machine go down right after the second checkpoint."""
+    saved = module._save_checkpoint
+    taken: list[int] = []
+
+    def dying(path: Path, plan: Plan, step: int, *parts: object) -> None:
+        saved(path, plan, step, *parts)
+        taken.append(step)
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CHECKPOINT_EVERY", 3)
+        patch.setattr(module, "_save_checkpoint", dying)
+        with pytest.raises(KeyboardInterrupt):
+            train(encoder, POSTS, output, phase)
+
+
+def test_a_run_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_weights(
+    encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     phase = a_phase(epochs=4)
-    monkeypatch.setattr(module, "CHECKPOINT_EVERY", 3)
     train(encoder, POSTS, whole, phase)
-    with pytest.MonkeyPatch.context() as patch:  # the machine goes down right after the second checkpoint
-        saved = module._save_checkpoint
-        taken: list[int] = []
-
-        def dying(path: Path, plan: str, step: int, *parts: object) -> None:
-            saved(path, plan, step, *parts)
-            taken.append(step)
-            if len(taken) == 2:
-                raise KeyboardInterrupt
-
-        patch.setattr(module, "_save_checkpoint", dying)
-        with pytest.raises(KeyboardInterrupt):
-            train(encoder, POSTS, stopped, phase)
+    stop_in_the_middle(encoder, stopped, phase)
     caplog.set_level("INFO")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: of another run"):
-        train(encoder, POSTS, stopped, a_phase(epochs=5))
 
     train(encoder, POSTS, stopped, phase)
 
     assert "going on from step 6" in caplog.text
     assert not (stopped / "checkpoint.pt").exists()
-    assert (stopped / "model.safetensors").stat().st_size == (whole / "model.safetensors").stat().st_size
-    assert labels(stopped, "good day", "bad day", "the day") == labels(whole, "good day", "bad day", "the day")
+    assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_kept(encoder: Path, tmp_path: Path) -> None:
+    output, phase = tmp_path / "stopped", a_phase(epochs=4)
+    stop_in_the_middle(encoder, output, phase)
+    kept = (output / "checkpoint.pt").read_bytes()
+    turned = [replace(post, labels={"sentiment": "negative"}) for post in POSTS]
+    another = tiny_mention_model(tmp_path / "another", seed=5)
+    for start, posts, chosen, says in (
+        (encoder, POSTS, a_phase(epochs=5), "trained with other settings; remove it, or name another folder"),
+        (encoder, turned, phase, "trained on other posts; remove it"),
+        (another, POSTS, phase, "trained from other weights; remove it"),
+        (another, turned, phase, "trained on other posts, from other weights; remove it"),
+    ):
+        with pytest.raises(InputError, match=rf"checkpoint\.pt: {says}"):
+            train(start, posts, output, chosen)
+    assert (output / "checkpoint.pt").read_bytes() == kept
+    torch.save({"plan": "as older versions wrote it", "step": 6, "parts": []}, output / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: does not say what it rests on; remove it"):
+        train(encoder, POSTS, output, phase)
+    assert not (output / "model.safetensors").exists()
+
+
+def test_a_model_is_named_by_its_weights_and_never_by_the_version_of_the_one_it_began_as(tmp_path: Path) -> None:
+    began = tiny_mention_model(tmp_path / "began", version="3")
+    turned = [replace(post, labels={"sentiment": "negative"}) for post in POSTS]
+    for month, posts in (("march", POSTS), ("june", turned)):
+        train(began, posts, tmp_path / month / "calibrated", a_phase())
+
+    names = [load(str(tmp_path / month / "calibrated")).name for month in ("march", "june")]
+
+    digests = [
+        hashlib.sha256((tmp_path / month / "calibrated" / "model.safetensors").read_bytes()).hexdigest()[:8]
+        for month in ("march", "june")
+    ]
+    assert names == [f"calibrated-{digest}" for digest in digests]
+    assert names[0] != names[1]
+    config = json.loads((tmp_path / "june" / "calibrated" / "config.json").read_text())
+    assert "sentimon_version" not in config
+
+
+def test_weights_that_are_saved_as_the_bundled_ones_carry_their_version(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUNDLED", tmp_path / "bundled")
+    monkeypatch.setattr(classifier, "BUNDLED", tmp_path / "bundled")
+    for folder in ("bundled", "mine"):
+        module.save(MentionModel.load(encoder), AutoTokenizer.from_pretrained(encoder), tmp_path / folder)
+    assert load("bundled").name == load(str(tmp_path / "bundled")).name == f"bundled-{module.VERSION}"
+    assert load(str(tmp_path / "mine")).name.startswith("mine-")
+    assert not load(str(tmp_path / "mine")).name.startswith(f"mine-{module.VERSION}-")
 
 
 def test_training_that_goes_astray_ends_in_one_line(encoder: Path, tmp_path: Path) -> None:
@@ -175,3 +233,22 @@ def test_each_phase_begins_where_the_last_one_ended_and_is_not_done_twice(
     assert "journey: 24 posts" in caplog.text
     assert (tmp_path / "out" / "general" / "model.safetensors").read_bytes() == general
     assert (last / "model.safetensors").is_file()
+
+
+def test_a_phase_that_was_done_with_other_posts_or_from_another_start_is_not_taken_for_done(
+    encoder: Path, tmp_path: Path
+) -> None:
+    write_posts(tmp_path)
+    follow(two_phases(), tmp_path, encoder, tmp_path / "out")
+    another = tiny_mention_model(tmp_path / "another", seed=5)
+    with pytest.raises(InputError, match="general: trained from other weights; remove it, or name another folder"):
+        follow(two_phases(), tmp_path, another, tmp_path / "out")
+    (tmp_path / "posts.jsonl").write_text(json.dumps({"text": "good day", "label": "neutral"}) + "\n")
+    with pytest.raises(InputError, match="general: trained on other posts; remove it, or name another folder"):
+        follow(two_phases(), tmp_path, encoder, tmp_path / "out")
+    write_posts(tmp_path)
+    path = tmp_path / "out" / "journey" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in config.items() if key != "sentimon_plan"}))
+    with pytest.raises(InputError, match="journey: does not say what it rests on; remove it"):
+        follow(two_phases(), tmp_path, encoder, tmp_path / "out")

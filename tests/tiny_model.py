@@ -25,10 +25,10 @@ def tiny_mention_model(folder: Path, version: str | None = None, seed: int = 1, 
     return folder
 
 
-def tiny_classifier(folder: Path, labels: Sequence[str], **config: object) -> Path:
+def tiny_classifier(folder: Path, labels: Sequence[str], seed: int = 2, **config: object) -> Path:
     """Write a Hugging Face sequence-classification model with these labels."""
     tokenizer = _tokenizer()
-    torch.manual_seed(2)
+    torch.manual_seed(seed)
     names = dict(enumerate(labels))
     settings = _config(len(tokenizer), id2label=names, label2id={label: n for n, label in names.items()}, **config)
     BertForSequenceClassification(settings).save_pretrained(folder)

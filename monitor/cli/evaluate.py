@@ -15,6 +15,7 @@ from monitor.cli import output
 from monitor.cli.model import open_classifier
 from monitor.cli.options import open_app, with_config, with_json
 from monitor.cli.own import examples_at_random
+from monitor.words import counted
 
 if TYPE_CHECKING:
     from models.examples import Example
@@ -60,9 +61,12 @@ def evaluate(
     if not own and not file:
         raise click.UsageError("name a file of labelled posts, or --db for the verdicts on stored posts")
     examples = _read(file, head or "sentiment") if file else examples_at_random(open_app(config_path))
+    where = str(file) if file else "the verdicts on posts drawn at random"
     if head:
-        examples = _only(head, examples, str(file) if file else "the verdicts on posts drawn at random")
+        examples = _only(head, examples, where)
     examples = examples[:limit]
+    if not any(example.labels for example in examples):
+        raise InputError(f"{where}: no label on the first {counted(len(examples), 'post')}; raise --limit")
     found = measure(examples, _scored(open_classifier(config_path), examples, not no_brand), own or by == "source")
     if as_json:
         output.print_json([shapes.report_json(one) for one in found])

@@ -58,10 +58,8 @@ def examples_at_random(app: App) -> "list[Example]":
     return [Example(one.post.text, one.post.brand, one.labels, source=one.source) for one in fresh]
 
 
-def train_from_verdicts(app: App, output_folder: Path | None, threads: int) -> None:
+def train_from_verdicts(app: App, output_folder: Path | None) -> None:
     """Train the bundled model on all verdicts; keep and use the result if it is better than the model in force."""
-    import torch
-
     from models import classifier
     from models.finetune import attempt, judged
 
@@ -74,22 +72,25 @@ def train_from_verdicts(app: App, output_folder: Path | None, threads: int) -> N
     with app.store() as store:
         posts = [judged(match, verdict) for match, verdict in store.verdicts.all()]
         name, folder = _next(app, store.models.all(), output_folder)
-    torch.set_num_threads(threads)
     started = utc_now()
     with _beside(folder) as work:
         trial = attempt(classifier.BUNDLED, current, posts, work / name, app.config.model.languages)
         old = in_force.name if in_force else trial.base
-        _print_trial(trial, old, name, len(posts))
         if not trial.better:
+            _print_trial(trial, old, name, len(posts))
             click.echo(f"{name} is not kept: it is no better than {old}, which stays in force")
             return
-        try:
-            (work / name).rename(folder)
-        except OSError as error:  # another training was faster
-            raise InputError(f"{folder}: cannot hold the model: {error.strerror}; train again") from error
-    made = Registered(name, _relative(app, folder), trial.base, started, trial.learned, trial.measures(), in_force=True)
-    with app.store() as store, store.transaction():
-        store.models.register(made)
+        trained = work / name
+        with app.store() as store, store.transaction():  # a training that ended meanwhile may have taken the name
+            name, folder = _next(app, store.models.all(), output_folder)
+            try:
+                trained.rename(folder)
+            except OSError as error:
+                raise _cannot_hold(folder, error) from error
+            where, measures = _relative(app, folder), trial.measures()
+            made = Registered(name, where, trial.base, started, trial.learned, measures, in_force=True)
+            store.models.register(made)
+    _print_trial(trial, old, name, len(posts))
     click.echo(f"{name} is kept in {folder} and judges new posts from now on; old posts keep their labels")
     click.echo("`sentimon rescore --since 30d` judges old posts anew, `sentimon models use bundled` goes back")
 

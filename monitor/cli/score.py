@@ -12,7 +12,7 @@ import click
 from db.errors import InputError
 from db.records import Score
 from monitor.cli import output
-from monitor.cli.lines import MOST, Line, is_header, read, windows
+from monitor.cli.lines import MOST, Line, as_they_come, is_header, raw_lines, read, windows
 from monitor.cli.model import open_classifier
 from monitor.cli.options import Words, with_config
 
@@ -61,18 +61,21 @@ def _open(file: Path, stack: ExitStack) -> BinaryIO:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
 
 
-def _read(source: BinaryIO, shown: str, brand: str | None = None) -> Iterator[Line]:
-    """Read lines, and say of what was hardly meant as lines of text."""
+def _read(source: BinaryIO, shown: str, brand: str | None = None) -> Iterator[Line | None]:
+    """Read lines, and say of what was hardly meant as lines of text; None where none has come for a moment."""
 
-    def looked_at() -> Iterator[bytes]:
-        for number, line in enumerate(source):
+    def looked_at(source: BinaryIO) -> Iterator[bytes]:
+        for number, line in enumerate(raw_lines(source)):
             if number == 0 and is_header(line):
                 note = "looks like CSV, and each line is rated as text; `sentimon import` reads CSV"
                 click.echo(f"sentimon: {shown}: {note}", err=True)
             yield line
 
     try:
-        yield from read(looked_at(), brand)
+        if source.seekable():
+            yield from read(looked_at(source), brand)
+        else:  # a pipe may stay open for hours without a line
+            yield from as_they_come(source, lambda own: read(looked_at(own), brand))
     except InputError as error:
         raise InputError(f"{shown}: {error}") from error
 

@@ -51,6 +51,8 @@ def train(
 
     import torch
 
+    torch.set_num_threads(threads)  # first: models.precision asks how many there are when it is imported
+
     from models import train as training
     from models.calibrate import calibrate
     from models.recipe import read_recipe
@@ -59,7 +61,7 @@ def train(
     if from_verdicts:
         if recipe_path or data or encoder or folds:
             raise click.UsageError("--from-verdicts takes no option but --output, --threads and --config")
-        train_from_verdicts(open_app(config_path), folder, threads)
+        train_from_verdicts(open_app(config_path), folder)
         return
     if not (recipe_path and data and folder):
         raise click.UsageError("name --recipe, --data and --output, or --from-verdicts")
@@ -73,7 +75,6 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot hold the model: {error.strerror}; name another with --output") from error
-    torch.set_num_threads(threads)
     trained = training.follow(recipe, data, start, folder)
     if recipe.calibration or folds:
         trained = calibrate(trained, folder / "calibrated", recipe, data, folds)
