@@ -26,7 +26,7 @@ from models.evaluate import Report, evaluate
 from models.examples import Example, read_examples
 from models.measure import measure
 from models.precision import exact
-from models.recipe import Recipe, gather, kept_for_calibration, letters, read_recipe
+from models.recipe import Recipe, gather, kept_for_calibration, letters, read_recipe, shown
 from models.train import default_encoder
 
 MODELS = BUNDLED.parent
@@ -50,7 +50,7 @@ SETS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ),
 )
 
-KEPT = "real brand posts kept for calibration, never shown"
+KEPT = "real brand posts kept for calibration, not shown"
 
 
 def main() -> None:
@@ -87,6 +87,7 @@ def everything(data: Path, folds: Path | None, count: int) -> dict[str, Any]:
         "joined": any(one.joined for phase in recipe.phases for one in phase.sets),
         "steps": json.loads((BUNDLED / "steps.json").read_text(encoding="utf-8")),
         "calibration": config.get("sentimon_calibration", {}),
+        "calibrated_on": config.get("sentimon_calibrated_on", []),
         "stage_floor": config.get("sentimon_stage_floor", 0),
         "sets": on_sets(classifier, recipe, data),
         "folds": on_folds(recipe, data, folds) if folds else [],
@@ -107,28 +108,28 @@ def learned(recipe: Recipe, data: Path) -> list[dict[str, Any]]:
         for one in phase.sets:
             alone = phase.model_copy(update={"sets": [one]})
             about = recipe.about[one.file]
-            shown = len(gather(recipe, alone, data))
-            lines.append({"phase": phase.name, "name": about.name, "shown": shown, "licence": about.licence})
+            count = len(gather(recipe, alone, data))
+            lines.append({"phase": phase.name, "name": about.name, "shown": count, "licence": about.licence})
     return lines
 
 
 def on_sets(classifier: Classifier, recipe: Recipe, data: Path) -> list[dict[str, Any]]:
     """Measure every set, less the posts whose words were trained on."""
-    shown = [post for phase in recipe.phases for post in gather(recipe, phase, data)]
-    seen = {letters(post.text) for post in shown}
+    examples = shown(recipe, data)
+    seen = {letters(post.text) for post in examples}
     embedder = Embedder(default_encoder())
     lines = []
     for title, file, reading in SETS:
-        everything = read_examples(data / file, **reading)
+        found = read_examples(data / file, **reading)
         # A post with two labels of one question has no label to be right about.
-        posts = [post for post in everything if post.labels and letters(post.text) not in seen]
-        lines += on_posts(classifier, title, posts, shown, embedder)
-    kept = [post for post in kept_for_calibration(recipe, data) if letters(post.text) not in seen]
-    return lines + on_posts(classifier, KEPT, kept, shown, embedder)
+        posts = [post for post in found if post.labels and letters(post.text) not in seen]
+        lines += on_posts(classifier, title, posts, examples, embedder)
+    kept = kept_for_calibration(recipe, data, seen)
+    return lines + on_posts(classifier, KEPT, kept, examples, embedder)
 
 
 def on_posts(
-    classifier: Classifier, title: str, posts: Sequence[Example], shown: Sequence[Example], embedder: Embedder
+    classifier: Classifier, title: str, posts: Sequence[Example], examples: Sequence[Example], embedder: Embedder
 ) -> list[dict[str, Any]]:
     """Measure question by question; beside it VADER, or what is simple for the other questions.
 
@@ -137,7 +138,7 @@ def on_posts(
     """
     found = measure(posts, classifier.score([Post(post.text, post.brand) for post in posts]))
     guided = all(question in post.labels for post in posts for question in GUIDE)
-    linear = classify(embedder, shown, posts) if guided else {}
+    linear = classify(embedder, examples, posts) if guided else {}
     lines = []
     for ours, simple in zip(found[::2], found[1::2], strict=True):
         name, beside = simple.model, simple.report

@@ -3,11 +3,12 @@
 Naively: one post a call, each padded to 128 tokens.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.posts import texts
 from benchmarks.table import Line, seconds
-from models.classifier import BUNDLED, Post, load
+from models.classifier import BUNDLED, Classifier, Post, load
 
 POSTS = 256
 NAIVE = 48  # one at a time takes long
@@ -18,21 +19,27 @@ def measure() -> list[Line]:
     """Judge the same posts in every way."""
     import torch
 
-    chosen = texts()[:POSTS]
+    from models.precision import choose
+
+    fastest, chosen = choose(), texts()[:POSTS]
     posts = [Post(text, "Norvane") for text in chosen]
     lines = [Line("VADER", len(chosen) / seconds(lambda: _vader(chosen)), POSTS_A_SECOND)]
-    classifier = load("bundled")
     before = torch.get_num_threads()
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        classifier.score(posts[:32])
-        rate = len(posts) / seconds(lambda: classifier.score(posts), repeats=2)
+        classifier = load("bundled", precision=replace(fastest, workers=threads))  # a worker is a thread
+        rate = _rate(classifier, posts)
         naive = NAIVE / seconds(lambda: _naive(chosen[:NAIVE]), repeats=1)
         counted = f"{threads} thread{'s' * (threads > 1)}"
         lines.append(Line(f"naive, {counted}", naive, POSTS_A_SECOND))
         lines.append(Line(f"sentimon, {counted}", rate, POSTS_A_SECOND, (f"naive, {counted}", "VADER")))
     torch.set_num_threads(before)
     return lines
+
+
+def _rate(classifier: Classifier, posts: list[Post]) -> float:
+    classifier.score(posts[:32])
+    return len(posts) / seconds(lambda: classifier.score(posts), repeats=2)
 
 
 def _vader(posts: list[str]) -> list[float]:

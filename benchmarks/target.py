@@ -21,7 +21,7 @@ from models.classifier import Classifier, Post, load
 from models.evaluate import RESAMPLES, SEED, Measure, evaluate
 from models.examples import Example, read_examples
 from models.precision import exact
-from models.recipe import Recipe, kept_for_calibration, letters, read_recipe
+from models.recipe import Recipe, kept_for_calibration, letters, read_recipe, shown
 from monitor.cli.output import print_table
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -54,14 +54,15 @@ def gather(recipe: Recipe, data: Path, authored: Path) -> dict[str, list[Example
     targets = sorted({str(post.brand).casefold() for post in everything})
     split = differing(for_two(everything))
     outside = sum(str(post.brand).casefold() not in brands for post in split)
-    seen = f"two targets, labels that differ ({outside:,} of topics trained on)"
+    two = f"two targets, labels that differ ({outside:,} of topics trained on)"
     groups = {
         "held out by topic, posts that name another target": [post for post in fold if names_another(post, targets)],
         "held out by topic, all posts": fold,
-        seen: split,
+        two: split,
     }
     if (data / "unlabelled").is_dir():  # all of the posts, and not those with targets alone
-        kept = for_two(kept_for_calibration(recipe, data))
+        seen = {letters(post.text) for post in shown(recipe, data)}
+        kept = for_two(kept_for_calibration(recipe, data, seen))
         groups["real posts labelled for two brands, kept"] = [post for alike in kept for post in alike]
         groups["the same, labels that differ"] = differing(kept)
     if authored.is_file():

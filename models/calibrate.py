@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from db.errors import InputError
 from db.labels import LABELS
 from models.examples import Example
-from models.recipe import Recipe, gather, is_held_out, letters
+from models.recipe import Recipe, is_held_out, letters, shown
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ def calibrate(trained: Path, folder: Path, recipe: Recipe, data: Path, folds: Pa
     Sentiment is chosen by macro recall, by which it is compared in public, everything else by macro F1.
     """
     shutil.copytree(trained, folder, dirs_exist_ok=True)
-    shown = [example for phase in recipe.phases for example in gather(recipe, phase, data)]
-    frequencies = {question: frequencies_of(question, shown) for question in LABELS}
-    seen = {letters(example.text) for example in shown}
+    examples = shown(recipe, data)
+    frequencies = {question: frequencies_of(question, examples) for question in LABELS}
+    seen = {letters(example.text) for example in examples}
     unseen = [
         post
         for one in recipe.calibration
@@ -72,7 +72,8 @@ def calibrate(trained: Path, folder: Path, recipe: Recipe, data: Path, folds: Pa
     }
     apply(folder, calibrations, frequencies)
     about: dict[str, object] = {
-        "sentimon_calibration": {question: asdict(one) for question, one in calibrations.items()}
+        "sentimon_calibration": {question: asdict(one) for question, one in calibrations.items()},
+        "sentimon_calibrated_on": [one.file for one in recipe.calibration] + (["folds"] if folds else []),
     }
     if "stage" in posts:
         about["sentimon_stage_floor"] = floor(posts["stage"], calibrations["stage"], frequencies["stage"])

@@ -5,6 +5,7 @@ import random
 import re
 import tomllib
 import zlib
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -170,14 +171,22 @@ def gather(recipe: Recipe, phase: Phase, data: Path, without: str | None = None)
     return shown
 
 
-def kept_for_calibration(recipe: Recipe, data: Path) -> list[Example]:
-    """Return the calibration posts of sets of which a share is never shown."""
+def shown(recipe: Recipe, data: Path) -> list[Example]:
+    """Return what all phases show, an epoch of each."""
+    return [post for phase in recipe.phases for post in gather(recipe, phase, data)]
+
+
+def kept_for_calibration(recipe: Recipe, data: Path, seen: Collection[str]) -> list[Example]:
+    """Return the calibration posts of sets of which a share is never shown.
+
+    `seen` are the `letters` of what is shown: a post that one set keeps back may lie in another, too.
+    """
     return [
         post
         for one in recipe.calibration
         if one.hold_out
         for post in recipe.examples(one, data)
-        if is_held_out(post.text, one.hold_out)
+        if is_held_out(post.text, one.hold_out) and letters(post.text) not in seen
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from db.errors import InputError
 from models.examples import Example
-from models.recipe import Recipe, gather, letters, read_recipe
+from models.recipe import Recipe, gather, is_held_out, kept_for_calibration, letters, read_recipe
 
 
 def write(path: Path, *rows: Mapping[str, Any]) -> None:
@@ -92,6 +92,19 @@ def test_joined_posts_are_judged_for_either_brand_and_by_what_was_said_of_it(dat
     assert [e.text for e in alone] == ["apple is great", "pear is awful"]
     assert {e.text for e in joined} <= {"apple is great pear is awful", "pear is awful apple is great"}
     assert {(e.brand, e.labels["sentiment"]) for e in joined} == {("apple", "positive"), ("pear", "negative")}
+
+
+def test_what_one_set_keeps_for_calibration_is_not_kept_where_another_shows_it(data: Path) -> None:
+    rows = [{"text": f"post {number} says so", "label": "neutral"} for number in range(40)]
+    write(data / "kept.jsonl", *rows)
+    kept = [row["text"] for row in rows if is_held_out(row["text"], 0.3)]
+    write(data / "other.jsonl", {"text": f"{kept[0]} !", "label": "positive"})
+    recipe = phase({"file": "kept.jsonl", "hold_out": 0.3}, {"file": "other.jsonl"})
+    recipe["calibration"] = [{"file": "kept.jsonl", "hold_out": 0.3}]
+    seen = {letters(post.text) for post in shown(data, recipe)}
+    found = kept_for_calibration(Recipe.model_validate(recipe), data, seen)
+    assert len(found) > 2
+    assert [post.text for post in found] == kept[1:]
 
 
 def test_held_out_posts_are_not_joined_either(data: Path) -> None:
