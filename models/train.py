@@ -1,13 +1,15 @@
 """Train a model of the bundled kind from a sentence encoder: `sentimon train`.
 
 Every example carries the labels that it has; a head learns only from the examples labelled for it. A run can be
-stopped and started again: it goes on from its last checkpoint.
+stopped and started again: it goes on from its last checkpoint, to the same weights.
 """
 
+import hashlib
 import importlib.util
+import json
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from db.errors import InputError, SentimonError
 from db.labels import LABELS
 from models.average import average
 from models.batches import pad
-from models.classifier import one_line
+from models.classifier import BUNDLED, configuration, fingerprint, one_line
 from models.examples import Example
 from models.network import MentionModel, encode
 from models.recipe import Phase, Recipe, gather
@@ -30,9 +32,13 @@ from models.text import normalise
 
 log = logging.getLogger(__name__)
 
-VERSION = "3"  # of the bundled weights: raise it when they change, so that their scores stand beside the old ones
+# Of the bundled weights: raise it when they change, here and in bundled/config.json, so that their scores stand beside
+# the old ones. What is trained has none; `save` writes it for models/bundled alone.
+VERSION = "4"
 CHECKPOINT_EVERY = 250  # steps
 UNLABELLED = -100  # the label that torch's cross entropy leaves out
+
+Plan = Mapping[str, str]  # what a run rests on: digests of its settings, its posts and the weights it begins with
 
 
 def default_encoder() -> Path:
@@ -47,14 +53,19 @@ def follow(recipe: Recipe, data: Path, encoder: Path, output: Path) -> Path:
     """Train phase after phase, each in a folder of its own under `output`; return the last one's folder.
 
     A phase whose folder holds a model is done. Where the recipe says so, what is returned is the mean of the last two.
+
+    Raises InputError where a folder holds what was trained on other posts, from another start or otherwise.
     """
     folder = start = encoder
     for number, phase in enumerate(recipe.phases):
         start, folder = folder, output / phase.name
+        examples = gather(recipe, phase, data)
         if (folder / "model.safetensors").exists():
+            marks = recipe.marks or bool((configuration(start) or {}).get("sentimon_marks"))
+            known = (configuration(folder) or {}).get("sentimon_plan")
+            _same(folder, known, _plan(start, examples, phase, recipe.seed + number, marks))
             log.info("%s: done before", phase.name)
             continue
-        examples = gather(recipe, phase, data)
         log.info("%s: %d posts", phase.name, len(examples))
         train(start, examples, folder, phase, recipe.seed + number, recipe.marks)
     if recipe.mean is None:
@@ -94,7 +105,7 @@ def train(
         optimiser, int(phase.warmup * len(batches)), len(batches)
     )
     checkpoint = output / "checkpoint.pt"
-    plan = f"{phase.model_dump_json()} {seed} {len(batches)} {model.marks}"
+    plan = _plan(start, examples, phase, seed, model.marks)
     done = _resume(checkpoint, plan, model, optimiser, schedule)
     output.mkdir(parents=True, exist_ok=True)
 
@@ -118,14 +129,36 @@ def train(
         if step % CHECKPOINT_EVERY == 0:
             _save_checkpoint(checkpoint, plan, step, model, optimiser, schedule)
 
-    save(model, tokenizer, output)
+    save(model, tokenizer, output, sentimon_plan=plan)
     checkpoint.unlink(missing_ok=True)
 
 
 def save(model: MentionModel, tokenizer: Any, output: Path, **about: object) -> None:
-    """Write tokenizer, configuration and weights, these last: a folder that holds them is done."""
+    """Write tokenizer, configuration and weights, these last: a folder that holds them is done.
+
+    `about` goes into the configuration. Only the bundled weights get a version: others are known by their digest.
+    """
     tokenizer.save_pretrained(output)
-    model.save(output, **{"sentimon_version": VERSION} | about)
+    version = {"sentimon_version": VERSION} if output.resolve() == BUNDLED.resolve() else {}
+    model.save(output, **version | about)
+
+
+def _plan(start: Path, examples: Sequence[Example], phase: Phase, seed: int, marks: bool) -> Plan:
+    posts = hashlib.sha256()
+    for one in examples:
+        said = [one.text, one.brand, dict(one.labels), {head: list(row) for head, row in one.probabilities.items()}]
+        posts.update(json.dumps(said, sort_keys=True).encode() + b"\n")
+    settings = hashlib.sha256(f"{phase.model_dump_json()} {seed} {marks}".encode()).hexdigest()
+    return {"settings": settings, "posts": posts.hexdigest(), "start": fingerprint(start)}
+
+
+def _same(path: Path, known: object, plan: Plan) -> None:
+    """Refuse what lies in `path` where it was not made as planned; `known` is None where nobody wrote down how."""
+    if not isinstance(known, Mapping):
+        raise InputError(f"{path}: does not say what it rests on; remove it, or name another folder with --output")
+    names = {"settings": "with other settings", "posts": "on other posts", "start": "from other weights"}
+    if other := [how for name, how in names.items() if known.get(name) != plan[name]]:
+        raise InputError(f"{path}: trained {', '.join(other)}; remove it, or name another folder with --output")
 
 
 def _loss(logits: dict[str, Tensor], batch: Sequence[Example], weights: dict[str, float]) -> Tensor:
@@ -158,19 +191,23 @@ def _batches(examples: Sequence[Example], size: int, seed: int, epoch: int) -> I
     yield from batches
 
 
-def _save_checkpoint(path: Path, plan: str, step: int, *parts: Any) -> None:
+def _save_checkpoint(path: Path, plan: Plan, step: int, *parts: Any) -> None:
     partial = path.with_suffix(".partial")
-    torch.save({"plan": plan, "step": step, "parts": [part.state_dict() for part in parts]}, partial)
+    drawn = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+    torch.save({"plan": plan, "step": step, "parts": [part.state_dict() for part in parts], "drawn": drawn}, partial)
     partial.replace(path)
 
 
-def _resume(path: Path, plan: str, *parts: Any) -> int:
+def _resume(path: Path, plan: Plan, *parts: Any) -> int:
     if not path.exists():
         return 0
     saved = torch.load(path, weights_only=True)
-    if saved.get("plan") != plan:
-        raise InputError(f"{path}: of another run (other posts or settings); remove it to begin anew")
+    _same(path, saved.get("plan"), plan)
     for part, state in zip(parts, saved["parts"], strict=True):
         part.load_state_dict(state)
+    here, *cards = saved["drawn"]  # where the lots of dropout had come to
+    torch.set_rng_state(here)
+    if torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(cards)
     log.info("going on from step %d", saved["step"])
     return int(saved["step"])
