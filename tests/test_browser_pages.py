@@ -231,7 +231,7 @@ def test_hostile_posts_do_nothing_in_a_browser(own: World) -> None:
 
 def test_a_wrong_password_says_so_and_keeps_the_name(world: World) -> None:
     page = world.page()
-    page.goto(f"{world.url}/care?days=7")
+    page.goto(f"{world.url}/care?span=7d")
     expect(page).to_have_url(re.compile(r"/login\?next="))
     page.get_by_label("Name").fill("lea")
     page.get_by_label("Password").fill("not the password")
@@ -241,7 +241,7 @@ def test_a_wrong_password_says_so_and_keeps_the_name(world: World) -> None:
     expect(page.get_by_label("Password")).to_be_focused()
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    expect(page).to_have_url(re.compile(r"/care\?days=7"))
+    expect(page).to_have_url(re.compile(r"/care\?span=7d"))
 
 
 def test_a_session_that_was_ended_elsewhere_leads_to_the_door(world: World) -> None:

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -124,7 +125,8 @@ def test_answers_are_written_while_the_input_is_still_open(tmp_path: Path) -> No
 
 def test_a_program_that_sends_a_post_and_waits_is_answered_and_can_be_interrupted(tmp_path: Path) -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment()}
-    with subprocess.Popen([*QUICK, "score"], cwd=tmp_path, **pipes) as process:
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a suite run in the background is deaf to it
+    with subprocess.Popen([*QUICK, "score"], cwd=tmp_path, preexec_fn=heard, **pipes) as process:
         if process.stdin is None or process.stdout is None or process.stderr is None:
             pytest.fail("no pipes")
         for number in (1, 2):
@@ -135,5 +137,8 @@ def test_a_program_that_sends_a_post_and_waits_is_answered_and_can_be_interrupte
                 pytest.fail("no answer")
             assert json.loads(process.stdout.readline())["id"] == number
         process.send_signal(signal.SIGINT)
+        if not select.select([process.stderr], [], [], 60)[0]:
+            process.kill()
+            pytest.fail("goes on")
         said_last = process.stderr.read().decode().strip()
         assert (process.wait(), said_last) == (1, "Aborted!")
