@@ -179,6 +179,7 @@ def test_the_desk_is_worked_with_the_keyboard(world: World) -> None:
     page.keyboard.press("j")
     page.keyboard.press("o")
     expect(page.locator("#case")).to_be_visible()
+    page.wait_for_load_state("load")  # keys are heard from then on
     with world.store() as store:
         second = store.cases.queue(Asked(), NOW, 2)[1].id
     assert f"/desk/cases/{second}" in page.url
@@ -264,6 +265,7 @@ def test_everything_can_be_done_without_scripts(world: World) -> None:
     button(page, "Claim")
     expect(page.get_by_text("Assigned to you")).to_be_visible()
     page.locator('button[value="neutral"]').click()
+    page.wait_for_load_state("load")
     page.go_back()
     open_first(page, world)
     page.get_by_label(re.compile("Internal note")).fill("She wrote twice")
