@@ -17,6 +17,7 @@ from db.errors import InputError, SentimonError
 from db.labels import SENTIMENTS
 from models.classifier import BundledClassifier, Post
 from models.examples import read_texts
+from models.precision import exact
 
 COLUMNS = ("source", "source_id", "sentiment")
 AT_ONCE = 1_000  # posts between two writes: what is written is not asked again
@@ -51,7 +52,8 @@ def teach(teachers: Sequence[Path], data: Path, source: str, count: int | None, 
     random.Random(source).shuffle(drawn)
     done = _written(output)
     asked = [name for name in drawn[:count] if (source, name) not in done and texts[name].strip()]
-    classifiers = [BundledClassifier(teacher, None) for teacher in teachers]
+    # Exactly, so that it does not depend on the machine, nor on which posts were asked together.
+    classifiers = [BundledClassifier(teacher, None, exact()) for teacher in teachers]
     with output.open("a", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         if not output.stat().st_size:

@@ -27,6 +27,7 @@ from models.batches import pad
 from models.classifier import BUNDLED, configuration, fingerprint, one_line
 from models.examples import Example
 from models.network import MentionModel, encode
+from models.precision import mixed
 from models.recipe import Phase, Recipe, gather
 from models.text import normalise
 
@@ -114,7 +115,9 @@ def train(
     for step, batch in enumerate(batches[done:], done + 1):
         encodings = encode(tokenizer, [e.text for e in batch], [e.brand for e in batch], model.marks)
         inputs = pad(encodings, tokenizer.pad_token_id)
-        loss = _loss(model(**{key: value.to(device) for key, value in inputs.items()}), batch, phase.weights)
+        with mixed(device):
+            logits = model(**{key: value.to(device) for key, value in inputs.items()})
+        loss = _loss(logits, batch, phase.weights)
         if not torch.isfinite(loss):
             raise SentimonError(f"training went astray at step {step} of {len(batches)}: lower the learning rate")
         loss.backward()  # type: ignore[no-untyped-call]

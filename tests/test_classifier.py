@@ -18,6 +18,11 @@ from models.precision import Precision
 from models.train import VERSION
 from tests.tiny_model import tiny_classifier, tiny_mention_model
 
+# How near the same post comes to itself in other company: sums of halves depend on what is computed beside them.
+PRECISIONS = pytest.mark.parametrize(
+    ("dtype", "near"), [(torch.float32, 2e-4), (torch.bfloat16, 2e-2)], ids=["fp32", "bf16"]
+)
+
 THREE = ["negative", "neutral", "positive"]
 POSTS = [
     Post("I love my phone"),
@@ -63,6 +68,10 @@ NASTY = {
     "entities": ("I &lt;3 my phone &amp; you", True),
     "letters in a fancy style": ("𝓘 𝓵𝓸𝓿𝓮 𝓶𝔂 𝓹𝓱𝓸𝓷𝓮", True),
 }
+
+
+def few_at_once(dtype: torch.dtype) -> Precision:
+    return Precision(torch.device("cpu"), dtype, workers=3, tokens=256)
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +146,9 @@ def test_the_bundled_model_is_named_by_its_version_wherever_it_is_called_from(mo
     assert load("bundled").name == load(str(BUNDLED)).name == load("./bundled").name == f"bundled-{version}"
 
 
-@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 2e-4), (torch.bfloat16, 2e-2)], ids=["fp32", "bf16"])
+@PRECISIONS
 def test_a_post_scores_the_same_alone_and_in_any_company(dtype: torch.dtype, near: float, folders: Path) -> None:
-    few_at_once = Precision(torch.device("cpu"), dtype, workers=3, tokens=256)
-    tiny = load(str(folders / "tiny"), precision=few_at_once)
+    tiny = load(str(folders / "tiny"), precision=few_at_once(dtype))
     many = [Post(f"{post.text} {'phone ' * n}", post.brand) for n in range(20) for post in POSTS]
     together = tiny.score(many)
     backwards = tiny.score(many[::-1])[::-1]
@@ -179,13 +187,15 @@ def test_every_text_gets_an_answer_or_is_not_rated(name: str, tiny: Classifier) 
         assert set(score.answers) == (set(LABELS) if rated else set())
 
 
-def test_nasty_texts_do_not_touch_their_neighbours(tiny: Classifier) -> None:
+@PRECISIONS
+def test_nasty_texts_do_not_touch_their_neighbours(dtype: torch.dtype, near: float, folders: Path) -> None:
+    tiny = load(str(folders / "tiny"), precision=few_at_once(dtype))
     nasty = [Post(text) for text, _ in NASTY.values()]
     among = tiny.score([*nasty, POSTS[0], *nasty])
     assert [score.rated for score in among[: len(nasty)]] == [rated for _, rated in NASTY.values()]
     alone = tiny.score([POSTS[0]])[0]
     for question in LABELS:
-        assert among[len(nasty)].probabilities(question) == pytest.approx(alone.probabilities(question), abs=2e-4)
+        assert among[len(nasty)].probabilities(question) == pytest.approx(alone.probabilities(question), abs=near)
 
 
 def test_no_text_makes_a_hugging_face_model_fail(folders: Path, no_bundled: None) -> None:

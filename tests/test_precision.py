@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models import precision
-from models.precision import choose, exact
+from models.precision import choose, exact, mixed
 
 FP32, BF16 = torch.float32, torch.bfloat16
 Rates = Mapping[tuple[torch.dtype, int], float]  # by precision and workers
@@ -65,6 +65,24 @@ def test_what_is_measured_here_can_be_computed_with() -> None:
         assert 1 <= chosen.workers <= 4
         left = torch.ones(2, 3, dtype=chosen.dtype, device=chosen.device)
         assert (left @ left.T).float().tolist() == [[3, 3], [3, 3]]
+
+
+@pytest.mark.parametrize(
+    ("able", "computed"),
+    [({"avx512_bf16": True}, BF16), ({"amx_bf16": True}, BF16), ({"avx512_bf16": False, "avx2": True}, FP32)],
+)
+def test_a_training_reads_in_half_precision_where_the_processor_can_and_learns_in_full(
+    able: dict[str, bool], computed: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    layer = torch.nn.Linear(3, 2)
+    with mixed(torch.device("cpu")):
+        said = layer(torch.ones(1, 3))
+    said.float().sum().backward()
+    assert said.dtype == computed
+    assert layer.weight.dtype == FP32
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.dtype == FP32
 
 
 def test_exact_figures_are_computed_in_full_precision() -> None:
