@@ -13,7 +13,7 @@ AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-r
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench bench-collect bench-model bench-target bench-journey bench-spikes bench-nab bench-watch bench-web soak card clean
+.PHONY: help run test test-all lint format bench bench-collect bench-model bench-memory bench-target bench-journey bench-spikes bench-nab bench-watch bench-web soak card clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ bench-collect: $(DEVELOP) ## Measure how fast a burst is matched and stored, bes
 
 bench-model: $(DEVELOP) ## Measure the model's speed, beside naive pipelines and int8 (ARGS="--posts 1000")
 	$(BIN)/python -m benchmarks.model $(ARGS)
+
+bench-memory: $(DEVELOP) ## Measure the memory of scoring 10,000 posts and a million (ARGS="--posts 1000 20000")
+	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-target: $(DEVELOP) ## Measure what it brings to know the target (needs labelled posts: ARGS="--data FOLDER")
 	$(BIN)/python -m benchmarks.target $(ARGS)

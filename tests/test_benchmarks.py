@@ -9,9 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import RobertaConfig
 
-from benchmarks import journey, model, target
+from benchmarks import journey, memory, model, target
 from benchmarks.folds import sources, training_posts
-from db.errors import InputError
+from db.errors import InputError, SentimonError
 from db.labels import GUIDE, LABELS, SENTIMENTS
 from models.calibrate import read_folds
 from models.classifier import BUNDLED
@@ -203,6 +203,29 @@ def test_operations_are_counted_as_torch_counts_them(tmp_path: Path) -> None:
     heads = 2 * 3 * sum(head.weight.numel() for head in network.heads.values())
 
     assert model.operations(network, 3, 20) == counter.get_total_flops() - heads
+
+
+def test_a_stretch_of_lines_repeats_few_texts_and_the_next_has_others() -> None:
+    texts = [f"post {number}" for number in range(1_000)]
+    found = [json.loads(line)["text"] for line in memory.lines(texts, 3 * model.WINDOW, 200)]
+    stretches = [set(found[start : start + model.WINDOW]) for start in range(0, len(found), model.WINDOW)]
+    assert [len(stretch) for stretch in stretches] == [200, 200, 200]
+    assert len(set.union(*stretches)) == 600
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (BUNDLED / "model.safetensors").exists(), reason="there are no bundled weights")
+def test_memory_is_that_of_a_scoring_which_answered_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    memory.main(["--posts", "30", "60", "--different", "5"])
+    few, many = [line.split() for line in capsys.readouterr().out.splitlines() if " MB " in line]
+    assert (few[0], many[0]) == ("30", "60")
+    assert int(few[1]) > 100  # MB: torch and the weights
+
+
+def test_a_scoring_that_fails_gives_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(SentimonError, match="exit status 1, 0 answers to 3 posts"):
+        memory.resident(memory.lines(["good"], 3, 1), 3)
 
 
 @pytest.mark.slow
