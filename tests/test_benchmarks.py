@@ -18,7 +18,7 @@ from models.classifier import BUNDLED
 from models.evaluate import evaluate
 from models.examples import Example
 from models.network import MentionModel
-from models.recipe import read_recipe
+from models.recipe import gather, read_recipe
 from tests.tiny_model import tiny_mention_model
 
 RECIPE = """
@@ -85,6 +85,13 @@ def test_a_fold_learns_from_no_post_of_its_source_nor_from_a_copy_wherever_it_li
     assert "Sold out!" in {post.text for post in kept["semeval"]}
     assert "Sold out!" not in {post.text for post in kept["sxsw"]}
     assert all(any(post.source == "authored" for post in found) for found in kept.values())
+
+
+def test_a_fold_learns_from_posts_with_labels_of_the_journey_alone(data: Path) -> None:
+    recipe, posts = read_recipe(data.parent / "recipe.toml"), sources(data)
+    without = gather(recipe, recipe.phases[-1], data, "apple")
+    assert any(set(post.labels) == {"sentiment"} for post in without)
+    assert all("stage" in post.labels for post in training_posts(recipe, data, "apple", posts["apple"]))
 
 
 def test_folds_are_trained_one_by_one_and_never_again(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
