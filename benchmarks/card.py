@@ -224,8 +224,8 @@ def on_speed(count: int, data: Path) -> dict[str, Any]:
 
     posts, origin = model.choose(count, data)
     lines, same = model.measure(posts, RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1))
-    int8 = {kind: {question: round(share, 3) for question, share in one.items()} for kind, one in same.items()}
-    return {"posts": len(posts), "of": origin.partition(" of ")[0], "lines": write(lines), "int8": int8}
+    rounded = {name: {question: round(share, 3) for question, share in one.items()} for name, one in same.items()}
+    return {"posts": len(posts), "of": origin.partition(" of ")[0], "lines": write(lines), "same": rounded}
 
 
 def _figures(report: Report) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 Side by side on the same posts, which are all different: sentimon on every question; the transformers pipeline as
 people write it, a post a call and everything by default, on a network of RoBERTa-base's size and on one of ours (both
 with random weights and our tokenizer: speed does not depend on what they have learnt); VADER; and our network alone,
-in fp32, in int8 and beside the matrix products that the machine can do. What is read one after the other is computed
-with all threads of torch, what is read side by side with one each.
+in fp32, in bf16 where that is what sentimon chooses, in int8, and beside the matrix products that the machine can do.
+What is read one after the other is computed with all threads of torch, what is read side by side with one each.
 """
 
 import argparse
@@ -48,7 +48,7 @@ Told = dict[str, torch.Tensor]  # by question, the place of each post's label
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print how fast each way is, and how often int8 gives the label of fp32."""
+    """Print how fast each way is, and how often fewer bits give the label of fp32."""
     from transformers import RobertaConfig
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.model", description="Measure the model's speed.")
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     title = f"{len(posts):,} {origin}; {time.perf_counter() - start:.0f} s"
     print_table(title, ["what", "measured", "", "beside"], write(lines), right=["measured"])
     rows = [[question, *(f"{one[question]:.1%}" for one in same.values())] for question in LABELS]
-    print_table("labels in int8 as in fp32", ["question", *same], rows, right=list(same))
+    print_table("labels as in fp32", ["question", *same], rows, right=list(same))
 
 
 def choose(count: int, data: Path) -> tuple[list[str], str]:
@@ -86,7 +86,7 @@ def choose(count: int, data: Path) -> tuple[list[str], str]:
 def measure(found: list[str], big: Any) -> tuple[list[Line], dict[str, Mapping[str, float]]]:
     """Read the same posts in every way; `big` is the configuration of the pipeline's larger network.
 
-    Gives the lines of the table, and for each kind of int8 the share of equal labels by question.
+    Gives the lines of the table, and for each other precision the share of labels as in fp32 by question.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -112,22 +112,30 @@ def measure(found: list[str], big: Any) -> tuple[list[Line], dict[str, Mapping[s
         lines.append(Line(name, rate, POSTS_A_SECOND, (*pipelines, "VADER")))
 
     threads = torch.get_num_threads()
-    alone = f"its network alone, {_counted(threads)}"
+    alone = f"its network alone in fp32, {_counted(threads)}"
     network = MentionModel.load(BUNDLED)
     batches = _batches(found, tokenizer, network.marks)
     fp32, taken = _timed(network, batches)
     lines.append(Line(alone, len(found) / taken, POSTS_A_SECOND))
+    others: dict[str, Callable[[], torch.nn.Module]] = {}
+    if chosen.dtype == torch.bfloat16:  # elsewhere it would take minutes, and nobody would choose it
+        others["bf16"] = lambda: MentionModel.load(BUNDLED).to(torch.bfloat16)
+    others |= {f"int8, per {kind}": partial(_quantised, kind) for kind in ("tensor", "channel")}
     same: dict[str, Mapping[str, float]] = {}
-    for kind in ("tensor", "channel"):
-        int8, longer = _timed(_quantised(kind), batches)
-        lines.append(Line(f"the same in int8, per {kind}", len(found) / longer, POSTS_A_SECOND, (alone,)))
-        same[f"per {kind}"] = {name: (int8[name] == fp32[name]).float().mean().item() for name in LABELS}
+    spans = {"fp32": taken}
+    for name, make in others.items():
+        told, spans[name] = _timed(make(), batches)
+        lines.append(Line(f"the same in {name}", len(found) / spans[name], POSTS_A_SECOND, (alone,)))
+        same[name] = {question: (told[question] == fp32[question]).float().mean().item() for question in LABELS}
 
-    most = _matrix_products()
-    reached = sum(operations(network, *batch["input_ids"].shape) for batch in batches) / taken / 1e9
-    lines.append(Line(f"matrix products, {SQUARE} x {SQUARE}, {_counted(threads)}", most, GFLOPS))
-    lines.append(Line(alone.replace("alone", "alone, padding too"), reached, GFLOPS))
-    lines.append(Line("share of the products' rate that it reaches", 100 * reached / most, "%"))
+    done = sum(operations(network, *batch["input_ids"].shape) for batch in batches) / 1e9
+    for name, dtype in {"fp32": torch.float32, "bf16": torch.bfloat16}.items():
+        if name in spans:
+            most, reached = _matrix_products(dtype), done / spans[name]
+            products = f"matrix products in {name}, {SQUARE} x {SQUARE}, {_counted(threads)}"
+            lines.append(Line(products, most, GFLOPS))
+            lines.append(Line(f"its network alone in {name}, padding too", reached, GFLOPS))
+            lines.append(Line(f"share of the products' rate that it reaches in {name}", 100 * reached / most, "%"))
     return lines, same
 
 
@@ -194,9 +202,9 @@ def _quantised(kind: str) -> torch.nn.Module:
         return network
 
 
-def _matrix_products() -> float:
-    """Billions of floating point operations a second, in fp32, the best of five products."""
-    left, right = torch.rand(SQUARE, SQUARE), torch.rand(SQUARE, SQUARE)
+def _matrix_products(dtype: torch.dtype) -> float:
+    """Billions of floating point operations a second, the best of five products."""
+    left, right = torch.rand(SQUARE, SQUARE).to(dtype), torch.rand(SQUARE, SQUARE).to(dtype)
     return 2 * SQUARE**3 / seconds(lambda: left @ right, repeats=5) / 1e9
 
 
