@@ -15,7 +15,7 @@ from db.filters import Filter
 from db.mentions import MATCH_COLUMNS, match_from_row
 from db.records import Match
 from db.replies import UNSETTLED
-from db.scores import NEWEST_VERDICT
+from db.said import SAID
 from db.times import from_text, from_text_or_none, to_text, to_text_or_none
 
 CLOSED = ("replied", "dismissed")
@@ -298,10 +298,10 @@ class Cases:
         A post that nobody has compared with others yet is left for later, unless it was collected before `ready`.
         """
         rows = self._db.query(
-            f"""SELECT {MATCH_COLUMNS}, s.reply_probability, m.copy_of IS NOT NULL AS copied, v.reply AS said
+            f"""SELECT {MATCH_COLUMNS}, s.reply_probability, m.copy_of IS NOT NULL AS copied,
+                k.reviewed AND {SAID["reply"]} IS NOT NULL AS said
             FROM matches k CROSS JOIN mentions m ON m.id = k.mention_id
                 LEFT JOIN scores s ON s.match_id = k.id AND s.model = k.model
-                LEFT JOIN verdicts v ON v.id = {NEWEST_VERDICT}
             WHERE k.triaged = 0 AND k.state != 'pending' AND (m.grouped = 1 OR m.collected_at < ?)
             ORDER BY k.id LIMIT ?""",
             [to_text(ready), limit],
@@ -310,7 +310,7 @@ class Cases:
             Fresh(
                 match_from_row(row),
                 sure=row["reply_probability"],
-                said=row["said"] is not None,
+                said=bool(row["said"]),
                 repeats=bool(row["copied"]) or row["repost_of"] is not None,
             )
             for row in rows

@@ -16,6 +16,7 @@ CAUSES = (  # why a span of time was not read, or not wholly
     "bug",
 )
 RULES = ("negative spike", "volume spike", "share shift", "silence", "single post", "stale source")
+ONE_STREAM = "\n"  # between source and stream in the scope of a stale stream: names of sources are one line
 SEVERITIES = ("warning", "high", "critical")
 WORDS = ("useful", "noise", "known")  # what a team says of an alert
 GONE = {  # why the text of a post is no longer kept, and what stands in its place
@@ -119,9 +120,9 @@ class Score:
 class Verdict:
     """A person's word on one match. It wins over every model's.
 
-    `labels` has the questions that the person answered. `random` says that the post was drawn at random, so that
-    what is found on such posts holds for all, and that what was said of a question left open stays in force; `about` is
-    false where the post is not about the brand at all.
+    `labels` has the questions that the person answered; to others, what was said before stays in force. `random` says
+    that it is on the post as drawn at random, so that what is found on such posts holds for all; `about` is false where
+    the post is not about the brand at all.
     """
 
     match_id: int
@@ -313,7 +314,9 @@ class Alert:
     usual_share: float
     summary: str
     in_common: Sequence[str]
-    scope: str = ""  # the slice that it is about ("source reddit"), the source or the post; "" is all of the brand
+    # The slice that it is about ("source reddit"), the source, with a line below it the stream, or the post; "" is all
+    # of the brand.
+    scope: str = ""
     score: float = 0.0  # -log10 of the probability, at the peak
     low: float = 0.0  # 95 % interval of what was expected
     high: float = 0.0
@@ -322,6 +325,11 @@ class Alert:
     held: str | None = None  # why nobody is told of it now: what inhibits it, or who has silenced it
     taken_by: str | None = None  # who sees to it; until then it escalates
     taken_at: datetime | None = None
+
+    @property
+    def stream(self) -> str:
+        """The one stream of a source that is stale, "" where the whole source is, or the alert is on something else."""
+        return self.scope.partition(ONE_STREAM)[2] if self.rule == "stale source" else ""
 
 
 @dataclass(frozen=True, slots=True)

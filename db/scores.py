@@ -11,22 +11,14 @@ from sqlite_utils import Database
 
 from db.buckets import Cell, mark_unwatched, recount
 from db.echoes import settle
-from db.labels import GUIDE, SENTIMENTS
+from db.labels import SENTIMENTS
 from db.mentions import MATCH_COLUMNS, MATCH_TABLES, match_from_row
 from db.records import Match, Score
+from db.said import NEWEST_VERDICT, SAID
 from db.times import from_text, to_text
 
-# The id of the verdict that is in force on the match k.
-NEWEST_VERDICT = "(SELECT id FROM verdicts WHERE match_id = k.id ORDER BY given_at DESC, id DESC LIMIT 1)"
-
-# What people say to each question. Who judges a post as drawn at random does so without seeing what was said of it, and
-# takes nothing back of what they leave open: there the word before stays, which theirs does not repeat as their own.
-_SAID: Mapping[str, str] = {
-    question: f"""CASE WHEN v.random THEN (SELECT {question} FROM verdicts
-        WHERE match_id = k.id AND (NOT random OR {question} IS NOT NULL)
-        ORDER BY given_at DESC, id DESC LIMIT 1) ELSE v.{question} END"""
-    for question in GUIDE
-}
+# What people say to each question. It is looked for where anybody has said anything, which is seldom.
+_SAID: Mapping[str, str] = {question: f"CASE WHEN v.id IS NOT NULL THEN {said} END" for question, said in SAID.items()}
 
 # What has not asked for an answer and now does, or is found to be about the brand after all, the desk looks at again.
 # A match that is not rated has the stage "none", as it is counted.
@@ -53,9 +45,9 @@ _PUT_IN_FORCE = f"""UPDATE matches SET
 
 
 def put_in_force(db: Database, match_ids: Iterable[int]) -> None:
-    """Work out the labels of matches from their score and their newest verdict, and count; in the caller's transaction.
+    """Work out the labels of matches from their score and what people say, and count; in the caller's transaction.
 
-    This is the one place where a person's word wins: for every question that the person answered.
+    This is the one place where a person's word wins: for every question that somebody answered.
     """
     ids = list(match_ids)
     changed = [row for match_id in ids for row in db.execute(_PUT_IN_FORCE, (match_id,)).fetchall()]

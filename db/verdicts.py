@@ -1,10 +1,10 @@
-"""People's word on posts. Every verdict is kept; the newest of a post is in force and wins over every model."""
+"""People's word on posts. Every verdict is kept; the newest answer to each question wins over every model."""
 
 import heapq
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
@@ -18,13 +18,14 @@ from db.errors import InputError
 from db.labels import GUIDE, LABELS
 from db.mentions import MATCH_COLUMNS, MATCH_TABLES, match_from_row
 from db.records import Answer, Match, Score, Verdict
-from db.scores import NEWEST_VERDICT, put_in_force
+from db.said import DRAWN, EVER_DRAWN, NEWEST_VERDICT, SAID_BY
+from db.scores import put_in_force
 from db.times import from_text, to_text
 
-# A post that was once drawn at random stays so, whoever looks at it again and why.
-_VERDICT_COLUMNS = """v.match_id AS verdict_match, v.reviewer, v.given_at, v.about AS verdict_about,
-    EXISTS (SELECT 1 FROM verdicts WHERE match_id = v.match_id AND random) AS drawn, """ + ", ".join(
-    f"v.{question} AS verdict_{question}" for question in GUIDE
+_VERDICT_COLUMNS = """v.id AS verdict, v.match_id AS verdict_match, v.reviewer, v.given_at, v.about AS verdict_about,
+    v.random AS verdict_random, """ + ", ".join(f"v.{question} AS verdict_{question}" for question in GUIDE)
+_IN_FORCE = f"{NEWEST_VERDICT} AS newest, {EVER_DRAWN} AS ever_drawn, " + ", ".join(
+    f"{SAID_BY[question]} AS said_{question}, {DRAWN[question]} AS drawn_{question}" for question in GUIDE
 )
 
 _FEW = 10_000  # matches in all, up to which each is looked at to draw some
@@ -40,9 +41,10 @@ class Verdicts:
     def give(self, verdicts: Sequence[Verdict], *, about_told: bool = False) -> int:
         """Keep verdicts, put them in force, count, and write in the trails of cases what they change.
 
-        Returns how many say something new: one that repeats a post's newest verdict, or is known already, changes
-        nothing. Raises InputError for a match that is not there and for a label that is not in the guide. Runs in the
-        caller's transaction, who writes down that a post is about the brand, or is not, where it is `about_told`.
+        Returns how many say something new: one that is known already, or repeats what its reviewer was the last to say,
+        changes nothing. Raises InputError for a match that is not there and for a label that is not in the guide. Runs
+        in the caller's transaction, who writes down that a post is about the brand, or is not, where it is
+        `about_told`.
         """
         return sum(self._give(each, ("about_us",) if about_told else ()) for each in _turns(verdicts))
 
@@ -96,40 +98,38 @@ class Verdicts:
         return [match_id for (match_id,) in heapq.nsmallest(count, self._db.execute(sql, values), key=place)]
 
     def drawn(self, match_ids: Sequence[int]) -> list[tuple[Match, Score, Verdict | None]]:
-        """Return posts with the score in force and the newest verdict, in the order of the ids, as far as kept.
+        """Return posts with the score in force and what people say of them, in the order of the ids, as far as kept.
 
-        Without the verdict, where nobody has judged the post as drawn at random yet: what was said of it elsewhere was
-        said in sight of the model's answer.
+        Only to the questions that somebody has answered on the post as drawn at random: what was said of it elsewhere
+        was said in sight of the model's answer.
         """
         found = []
         for match_id in match_ids:
             for match, score in self._with_score(match_id):
                 if match.mention.gone_at is None:
-                    given = self._of(match_id)
-                    found.append((match, score, given[-1] if given and given[-1].random else None))
+                    parts = [verdict for _, verdict in self._in_force(["k.id = ?"], [match_id]) if verdict.random]
+                    found.append((match, score, whole(parts) if parts else None))
         return found
 
     def all(self, random_only: bool = False, brand: str | None = None) -> Iterator[tuple[Match, Verdict]]:
-        """Go through the newest verdict of each match, those that say "not about the brand" included.
+        """Go through what of people's verdicts is in force, match by match, each answer once and by who gave it.
 
-        Posts whose text is no longer kept are left out: nothing can be learned from them. `random_only` keeps to posts
-        that were drawn at random.
+        What was answered on a post as drawn at random is told apart (`random`) from what else is said of it; with
+        `random_only`, nothing else is told. Of a post that is not about the brand, that is all. Posts whose text is no
+        longer kept are left out: nothing can be learned from them.
         """
-        clauses, values = [f"v.id = {NEWEST_VERDICT}", "m.gone_at IS NULL"], list[object]()
+        clauses, values = list[str](), list[object]()
         if random_only:
-            clauses.append("drawn")
+            clauses.append(EVER_DRAWN)
         if brand:
             clauses.append("k.brand = ?")
             values.append(brand)
-        # CROSS JOIN begins with the verdicts, which are few, and not with the matches.
-        sql = f"""SELECT {MATCH_COLUMNS}, {_VERDICT_COLUMNS}
-            FROM verdicts v CROSS JOIN matches k ON k.id = v.match_id JOIN mentions m ON m.id = k.mention_id
-            WHERE {" AND ".join(clauses)} ORDER BY v.match_id"""
-        for row in self._db.query(sql, values):
-            yield match_from_row(row), _verdict(row)
+        for match, verdict in self._in_force(clauses, values):
+            if verdict.random or not random_only:
+                yield match, verdict
 
     def agreement(self, question: str, brands: Sequence[str], since: datetime | None = None) -> tuple[int, int]:
-        """Count posts drawn at random on which people have answered a question since a time: (agreed, judged).
+        """Count posts on which people have answered a question since a time, as drawn at random: (agreed, judged).
 
         Agreed is where the model in force says what they say. Posts that it does not rate are not among them.
         """
@@ -139,9 +139,8 @@ class Verdicts:
             f"""SELECT coalesce(sum(s.{question} = v.{question}), 0), count(*)
             FROM verdicts v CROSS JOIN matches k ON k.id = v.match_id
                 JOIN scores s ON s.match_id = k.id AND s.model = k.model
-            WHERE v.id = {NEWEST_VERDICT} AND v.about AND v.{question} IS NOT NULL AND s.rated AND v.given_at > ?
-                AND k.brand IN ({", ".join("?" * len(brands))})
-                AND EXISTS (SELECT 1 FROM verdicts WHERE match_id = k.id AND random)""",
+            WHERE v.id = {SAID_BY[question]} AND {DRAWN[question]} AND k.about AND s.rated AND v.given_at > ?
+                AND k.brand IN ({", ".join("?" * len(brands))})""",
             (to_text(since) if since else "", *brands),
         ).fetchone()
         return int(agreed), int(judged)
@@ -151,17 +150,12 @@ class Verdicts:
         sql = "SELECT DISTINCT match_id FROM verdicts WHERE given_at <= ?"
         return {match_id for (match_id,) in self._db.execute(sql, (to_text(time),)).fetchall()}
 
-    def newest(self, match_id: int) -> Verdict | None:
-        """Return the verdict that is in force on a match."""
-        return next(reversed(self._of(match_id)), None)
-
     def _give(self, verdicts: Sequence[Verdict], told: Sequence[str]) -> int:
         """Keep verdicts, each on another match."""
         before = self._in_cases([verdict.match_id for verdict in verdicts])
-        last = {row["match_id"]: self.newest(row["match_id"]) for row in before.values()}
-        new = [verdict.match_id for verdict in verdicts if self._keep(verdict)]
+        new = {verdict.match_id: verdict for verdict in verdicts if self._keep(verdict)}
         put_in_force(self._db, new)
-        self._tell(before, self._in_cases(new), last, told)
+        self._tell(before, self._in_cases(new), new, told)
         return len(new)
 
     def _keep(self, verdict: Verdict) -> bool:
@@ -170,10 +164,8 @@ class Verdicts:
             raise InputError(
                 f"match {verdict.match_id}: no such post in this database; take the ids from a sample of it"
             )
-        known = self._of(verdict.match_id)
-        drawn = verdict.random or any(one.random for one in known)
-        verdict = replace(verdict, at=from_text(to_text(verdict.at)), random=drawn)  # as it is read back
-        if verdict in known or (known and replace(known[-1], at=verdict.at) == verdict):
+        verdict = replace(verdict, at=from_text(to_text(verdict.at)))  # as it is read back
+        if _is_known(verdict, self._of(verdict.match_id)):
             return False
         self._db.execute(
             f"""INSERT INTO verdicts (match_id, reviewer, given_at, about, random, {", ".join(GUIDE)})
@@ -189,7 +181,7 @@ class Verdicts:
         )
         return True
 
-    def _in_cases(self, match_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+    def _in_cases(self, match_ids: Iterable[int]) -> dict[int, Mapping[str, Any]]:
         """Return what is in force on those of these matches that have a case, by the number of the case."""
         labels = ", ".join(f"k.{question}" for question in GUIDE)
         sql = f"""SELECT c.id AS case_id, c.created_at, c.match_id, {labels}, k.about AS about_us
@@ -201,18 +193,16 @@ class Verdicts:
         self,
         before: Mapping[int, Mapping[str, Any]],
         after: Mapping[int, Mapping[str, Any]],
-        last: Mapping[int, Verdict | None],
+        given: Mapping[int, Verdict],
         told: Sequence[str],
     ) -> None:
-        """Write in the trails of cases what was changed, by whom, from what to what; `last` was in force before.
+        """Write in the trails of cases what was changed, by whom, from what to what; verdicts `given` by match.
 
-        Other labels change with the verdict where a post is not rated yet, or anew: those nobody spoke of.
+        Other labels change with a verdict where a post is not rated yet, or anew: those it does not speak of.
         """
         for case_id, now in after.items():
-            was, earlier, verdict = before[case_id], last[now["match_id"]], self.newest(now["match_id"])
-            if verdict is None:
-                continue
-            spoken = {*verdict.labels, *(earlier.labels if earlier else ()), "about_us"} - {*told}
+            was, verdict = before[case_id], given[now["match_id"]]
+            spoken = {*verdict.labels, "about_us"} - {*told}
             changed = {
                 name: f"from {_said(name, was[name])} to {_said(name, now[name])}"
                 for name in (*GUIDE, "about_us")
@@ -221,6 +211,16 @@ class Verdicts:
             if changed:
                 at = max(verdict.at, from_text(was["created_at"]))  # it may have been given before there was a case
                 events.add(self._db, Event(0, case_id, at, "corrected", verdict.reviewer, changed))
+
+    def _in_force(self, clauses: Sequence[str], values: Sequence[object]) -> Iterator[tuple[Match, Verdict]]:
+        # CROSS JOIN begins with the verdicts, which are few, and not with the matches.
+        sql = f"""SELECT {MATCH_COLUMNS}, {_VERDICT_COLUMNS}, {_IN_FORCE}
+            FROM verdicts v CROSS JOIN matches k ON k.id = v.match_id JOIN mentions m ON m.id = k.mention_id
+            WHERE {" AND ".join(["m.gone_at IS NULL", *clauses])} ORDER BY v.match_id, v.given_at, v.id"""
+        for row in self._db.query(sql, list(values)):
+            match = match_from_row(row)
+            for part in _parts(row, match.about):
+                yield match, part
 
     def _of(self, match_id: int) -> list[Verdict]:
         sql = f"SELECT {_VERDICT_COLUMNS} FROM verdicts v WHERE match_id = ? ORDER BY given_at, id"
@@ -237,6 +237,49 @@ class Verdicts:
                 for question, probabilities in json.loads(row["probabilities"] or "{}").items()
             }
             yield match_from_row(row), Score(row["model"], bool(row["rated"]), row["score_language"], answers)
+
+
+def whole(parts: Sequence[Verdict]) -> Verdict:
+    """Put together what several people say of one match, the oldest first, as the word of who spoke last."""
+    return replace(parts[-1], labels={question: label for part in parts for question, label in part.labels.items()})
+
+
+def _parts(row: Mapping[str, Any], about: bool) -> Iterator[Verdict]:
+    """Tell what of a verdict is in force: its answers to what was asked as the post was drawn, and apart the others.
+
+    Where nobody has answered anything, or the post is not about the brand, the newest verdict stands for all.
+    """
+    verdict = replace(_verdict(row), about=about)
+    mine = [question for question in verdict.labels if row[f"said_{question}"] == row["verdict"]]
+    if not about or all(row[f"said_{question}"] is None for question in GUIDE):
+        if row["newest"] == row["verdict"]:
+            yield replace(verdict, labels={}, random=bool(row["ever_drawn"]))
+        return
+    for drawn in (True, False):
+        labels = {question: verdict.labels[question] for question in mine if row[f"drawn_{question}"] == drawn}
+        if labels:
+            yield replace(verdict, labels=labels, random=drawn)
+
+
+def _is_known(verdict: Verdict, known: Sequence[Verdict]) -> bool:
+    """Say whether a verdict adds nothing to those on its match, the oldest of them first.
+
+    It says no more than one of them does, by the same person at the same time, or repeats what that person was the
+    last to say. One on the post as drawn at random adds that, unless it is known already of all that it answers.
+    """
+    drawn = {question for one in known if one.random for question in one.labels}
+    if verdict.random and not (any(one.random for one in known) and drawn >= verdict.labels.keys()):
+        return False
+    if any(
+        (one.reviewer, one.at, one.about) == (verdict.reviewer, verdict.at, verdict.about)
+        and one.labels.items() >= verdict.labels.items()
+        for one in known
+    ):
+        return True
+    if not known or known[-1].about != verdict.about or not (verdict.labels or known[-1].reviewer == verdict.reviewer):
+        return False
+    last = {question: (one.reviewer, label) for one in known for question, label in one.labels.items()}
+    return all(last.get(question) == (verdict.reviewer, label) for question, label in verdict.labels.items())
 
 
 def _turns(verdicts: Sequence[Verdict]) -> Iterator[list[Verdict]]:
@@ -271,6 +314,6 @@ def _verdict(row: Mapping[str, Any]) -> Verdict:
         row["reviewer"],
         from_text(row["given_at"]),
         labels,
-        random=bool(row["drawn"]),
+        random=bool(row["verdict_random"]),
         about=bool(row["verdict_about"]),
     )

@@ -7,7 +7,7 @@ these posts is true of posts that no version has seen.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,13 +35,21 @@ NOT_ABOUT = {"sentiment": "neutral", "stage": "none", "reply": "no", "pillar": "
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A post and what a person said of it: `labels` has an entry for each question that was answered."""
+    """A post and what people say of it: `labels` has an entry for each question that was answered.
+
+    `random`: it was drawn at random and judged; what was answered elsewhere is `beside` that, and measures nothing.
+    """
 
     post: Post
     source: str
     labels: Mapping[str, str]
     random: bool
     held_out: bool
+    beside: frozenset[str] = frozenset()
+
+    def as_drawn(self) -> "Judged":
+        """Return it with those labels alone that were given on it as drawn at random."""
+        return replace(self, labels={name: label for name, label in self.labels.items() if name not in self.beside})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +84,20 @@ class Trial:
         return found | {"mean": self.mean_after, "mean_before": self.mean_before}
 
 
-def judged(match: Match, verdict: Verdict) -> Judged:
-    """Turn a verdict into what a model can learn from and be measured by."""
+def judged(match: Match, *verdicts: Verdict) -> Judged:
+    """Turn what is in force of people's verdicts on a match into what a model can learn from and be measured by."""
     mention = match.mention
     brand = None if match.brand == NO_BRAND else match.brand
+    labels = {name: label for one in verdicts for name, label in one.labels.items() if name in GUIDE}
+    random = any(one.random for one in verdicts)
+    beside = {name for one in verdicts for name in one.labels if random and not one.random}
     return Judged(
         Post(mention.text, brand, mention.language),
         mention.source,
-        {question: label for question, label in verdict.labels.items() if question in GUIDE}
-        if verdict.about
-        else NOT_ABOUT,
-        verdict.random,
+        labels if all(one.about for one in verdicts) else NOT_ABOUT,
+        random,
         is_held_out(mention),
+        frozenset(beside),
     )
 
 
@@ -130,7 +140,7 @@ def attempt(
     held_out = [one for one in posts if one.held_out]
     seen = {letters(one.post.text) for one in held_out}  # a repost of a post that is held out is held back as well
     learned = [one for one in posts if not one.held_out and letters(one.post.text) not in seen]
-    drawn = [one for one in held_out if one.random]
+    drawn = [one.as_drawn() for one in held_out if one.random]
     random = len(drawn) >= ENOUGH
     measured = drawn if random else held_out
     if not measured or not any(one.labels for one in measured):

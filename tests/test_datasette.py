@@ -60,6 +60,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 + [Verdict(match.id, "ann", NOW, {"sentiment": "neutral"}, random=True) for match in negative[:2]]
                 + [Verdict(match.id, "ann", NOW, {"sentiment": "negative"}, random=True) for match in negative[2:5]]
                 + [Verdict(negative[5].id, "ann", NOW, {}, about=False)]
+                + [Verdict(negative[2].id, "bob", NOW + MINUTE, {"touchpoint": "email"})]  # sentiment stays ann's
+                + [Verdict(negative[6].id, "bob", NOW, {"sentiment": "positive"})]  # corrected, and then judged blind
+                + [Verdict(negative[6].id, "ann", NOW + MINUTE, {"touchpoint": "email"}, random=True)]
             )
             store.alerts.save(replace(SPIKE, summary="spike"), negative)
             store.users.add(ANN, "argon-hash", NOW)

@@ -93,6 +93,19 @@ def test_what_is_measured_was_drawn_at_random_where_that_is_enough(base: Path, t
     assert (few.random, few.held_out) == (False, 12)
 
 
+def test_what_was_said_elsewhere_of_a_post_that_was_drawn_is_learned_and_measures_nothing(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetune, "ENOUGH", 12)
+    beside = frozenset({"stage", "reply", "pillar", "touchpoint"})
+    drawn = [replace(one, beside=beside) for one in verdicts(60)]
+    assert set(attempt(base, base, drawn, tmp_path / "own-1").after) == {"sentiment"}
+    few = attempt(base, base, drawn[:55], tmp_path / "own-2")
+    assert (few.random, set(few.after)) == (False, {"sentiment", *beside})
+    attempt(base, base, verdicts(60), tmp_path / "own-3")
+    assert weights(tmp_path / "own-1") == weights(tmp_path / "own-3")
+
+
 def test_a_copy_of_a_post_that_is_held_out_is_not_learned_from(base: Path, tmp_path: Path) -> None:
     posts = verdicts(60)
     copies = [replace(one, post=replace(one.post, text=f"@ann {one.post.text}!"), held_out=False) for one in posts[::5]]

@@ -167,13 +167,9 @@ def replied_by_hand(store: Store, case_id: int, who: User, now: datetime, *, ver
     return by_hand(store, case_id, who, now)
 
 
-def word(
-    store: Store, match: Match, who: User, now: datetime, labels: Mapping[str, str], about: bool | None = None
-) -> Verdict:
+def word(match: Match, who: User, now: datetime, labels: Mapping[str, str], about: bool | None = None) -> Verdict:
     """Make what somebody says a verdict on the post; what they say nothing of stays as people have said it before."""
-    before = store.verdicts.newest(match.id)
-    said = {**(before.labels if before else {}), **labels}
-    return Verdict(match.id, who.name, now, said, about=match.about if about is None else about)
+    return Verdict(match.id, who.name, now, labels, about=match.about if about is None else about)
 
 
 def tag_name(text: str) -> str:
@@ -209,7 +205,7 @@ def _judged(store: Store, case: Case, who: User, now: datetime, *, about: bool) 
     """Keep a person's word on whether a post is about the brand, unless that is what is known of it."""
     if case.match.about == about:
         return case
-    store.verdicts.give([word(store, case.match, who, now, {}, about)], about_told=True)
+    store.verdicts.give([word(case.match, who, now, {}, about)], about_told=True)
     return seen(store, case.id, who)
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 from db.errors import InputError
 from db.labels import GUIDE
 from db.records import Registered
+from db.store import Store
 from monitor.app import App, utc_now
 from monitor.cli import output
 from monitor.cli.options import make_filter, open_app, settle, with_config, with_filter, with_json
@@ -18,7 +20,7 @@ from monitor.words import counted
 
 if TYPE_CHECKING:
     from models.examples import Example
-    from models.finetune import Trial
+    from models.finetune import Judged, Trial
 
 FEW = 30  # posts: fewer say little
 
@@ -29,16 +31,15 @@ def examples_at_random(app: App) -> "list[Example]":
     Says on standard error what was left out, and where there are few.
     """
     from models.examples import Example
-    from models.finetune import judged
     from models.recipe import letters
 
     model = app.registered()
     if model:
         app.folder_of(model)  # is it there?
     with app.store() as store:
-        found = [(match.id, judged(match, verdict)) for match, verdict in store.verdicts.all()]
+        found = _by_post(store)
         known = store.verdicts.judged_by(model.created_at) if model else set()
-    drawn = [one for _, one in found if one.random]
+    drawn = [one.as_drawn() for _, one in found if one.random]
     if not drawn:
         raise InputError("no verdicts on posts drawn at random to measure on; give some with `sentimon label`")
     # A version learns from the posts that were judged by its day, whatever was said of them since, but those held out.
@@ -61,7 +62,7 @@ def examples_at_random(app: App) -> "list[Example]":
 def train_from_verdicts(app: App, output_folder: Path | None) -> None:
     """Train the bundled model on all verdicts; keep and use the result if it is better than the model in force."""
     from models import classifier
-    from models.finetune import attempt, judged
+    from models.finetune import attempt
 
     if app.config.model.name != "bundled":
         raise InputError(
@@ -70,7 +71,7 @@ def train_from_verdicts(app: App, output_folder: Path | None) -> None:
     in_force = app.registered()
     current = app.folder_of(in_force) if in_force else classifier.BUNDLED
     with app.store() as store:
-        posts = [judged(match, verdict) for match, verdict in store.verdicts.all()]
+        posts = [post for _, post in _by_post(store)]
         name, folder = _next(app, store.models.all(), output_folder)
     started = utc_now()
     with _beside(folder) as work:
@@ -168,6 +169,15 @@ def rescore(config_path: Path | None, **options: Any) -> None:
         with output.progress("scoring", len(ids)) as show:
             count = judge_anew(store, classifier, ids, utc_now, lambda done: show(done, done))
     click.echo(f"{counted(count, 'post')} judged anew by {classifier.name}")
+
+
+def _by_post(store: Store) -> "list[tuple[int, Judged]]":
+    """Put together what people say of each post, whoever says it, beside the id of its match."""
+    from models.finetune import judged
+
+    by_match = groupby(store.verdicts.all(), key=lambda found: found[0].id)
+    parts = [list(found) for _, found in by_match]
+    return [(found[0][0].id, judged(found[0][0], *(verdict for _, verdict in found))) for found in parts]
 
 
 def _note(text: str) -> None:

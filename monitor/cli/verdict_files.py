@@ -63,7 +63,8 @@ class Row(BaseModel):
 
     @model_validator(mode="after")
     def _says_something(self) -> "Row":
-        if self.about and not self.labels:
+        after_all = self.at and "about" in self.model_fields_set  # somebody has said that it is about the brand
+        if self.about and not self.labels and not after_all:
             raise ValueError(f"no answer to any of {', '.join(GUIDE)}")
         return self
 

@@ -60,13 +60,15 @@ def sample_posts(count: int, file: Path, brand: str | None, config_path: Path | 
 
 @verdicts.command("export")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default=Path("-"))
-@click.option("--random", "random_only", is_flag=True, help="Only on posts that were drawn at random.")
+@click.option("--random", "random_only", is_flag=True, help="Only what was said of posts as drawn at random.")
 @with_brand
 @with_config
 def export_verdicts(file: Path, random_only: bool, brand: str | None, config_path: Path | None) -> None:
-    """Write the newest verdict on each post.
+    """Write what people say of each post: to each question the newest answer.
 
-    `sentimon evaluate FILE` and `sentimon verdicts import FILE` read it.
+    A post has a row for every verdict of which an answer counts. What was said elsewhere of a post drawn at random has
+    one of its own, with no under random: it measures nothing. `sentimon evaluate FILE` and `sentimon verdicts import
+    FILE` read it.
     """
     from monitor.cli import verdict_files
 

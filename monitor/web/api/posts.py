@@ -119,7 +119,7 @@ def router(site: Site) -> APIRouter:
             raise InputError("labels: nothing is said of the post; give a label, or about")
         with site.store() as store, store.transaction():
             match = seen(store, said.post, user)
-            store.verdicts.give([acts.word(store, match, user, site.clock(), labels, said.about)])
+            store.verdicts.give([acts.word(match, user, site.clock(), labels, said.about)])
             return models.post_out(seen(store, said.post, user))
 
     return routes

@@ -146,7 +146,7 @@ def _correct(doing: Doing) -> str:
         if label and (question == "sentiment" or label != getattr(case.match, question)):
             labels[question] = label
     about = doing.given.get("about") != "0"
-    verdict = acts.word(doing.store, case.match, doing.user, doing.now, labels, about)
+    verdict = acts.word(case.match, doing.user, doing.now, labels, about)
     stays = about or case.closed_at is not None
     doing.store.verdicts.give([verdict], about_told=not stays)
     if stays:
