@@ -1,7 +1,7 @@
 """Alerts, the posts that made them, and what a team says of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from db.filters import Filter
-from db.records import Alert, Feedback, Match, Part, Story
+from db.records import ONE_STREAM, Alert, Feedback, Match, Part, Story
 from db.times import from_text, from_text_or_none, to_text, to_text_or_none
 
 _COLUMNS = [field.name for field in fields(Alert) if field.name != "id"]
@@ -25,7 +25,9 @@ _FOUND_OUT = [column for column in _COLUMNS if column not in _NOT_FOUND_OUT]
 _BESIDE = """o.id != a.id AND {among}
     AND (a.ends IS NULL OR o.starts <= a.ends) AND (o.ends IS NULL OR o.ends >= a.starts)"""
 _EXPLAINED = f"""CASE
-    WHEN a.rule = 'silence' AND EXISTS (SELECT 1 FROM alerts o WHERE o.rule = 'stale source' AND {_BESIDE}) THEN 1
+    WHEN a.rule = 'silence' AND EXISTS (
+        SELECT 1 FROM alerts o WHERE o.rule = 'stale source' AND NOT instr(o.scope, '{ONE_STREAM}') AND {_BESIDE}
+    ) THEN 1
     WHEN a.rule IN ('volume spike', 'share shift') OR (a.rule = 'single post' AND a.severity = 'warning')
         OR (a.rule = 'negative spike' AND a.scope != '')
     THEN EXISTS (SELECT 1 FROM alerts o
@@ -102,7 +104,10 @@ class Alerts:
                 values.extend(wanted)
         if not chosen.parts:
             clauses.append("coalesce(held, '') NOT LIKE 'inhibited:%'")  # as jobs/hold.py says of them
-        sql = f"SELECT * FROM alerts WHERE {' AND '.join(clauses)} ORDER BY starts DESC, id DESC LIMIT ? OFFSET ?"
+        # Of what goes on there is little, of what is over much.
+        index = "alerts_open" if going_on else "alerts_by_start"
+        sql = f"""SELECT * FROM alerts INDEXED BY {index} WHERE {" AND ".join(clauses)}
+            ORDER BY starts DESC, id DESC LIMIT ? OFFSET ?"""
         return [_alert(row) for row in self._db.query(sql, [*values, limit, offset])]
 
     def get(self, alert_id: int) -> Alert | None:
@@ -116,7 +121,8 @@ class Alerts:
 
     def open(self) -> list[Alert]:
         """Return the alerts that go on."""
-        return [_alert(row) for row in self._db.query("SELECT * FROM alerts WHERE ends IS NULL ORDER BY id")]
+        sql = "SELECT * FROM alerts INDEXED BY alerts_open WHERE ends IS NULL ORDER BY id"
+        return [_alert(row) for row in self._db.query(sql)]
 
     def hold(self, alert_id: int, reason: str | None) -> None:
         """Note why nobody is told of an alert now, None where people are; runs in the caller's transaction."""
@@ -134,11 +140,14 @@ class Alerts:
             (feedback.alert_id, feedback.who, to_text(feedback.at), feedback.word, feedback.note),
         )
 
-    def said(self) -> Mapping[int, Feedback]:
-        """Return the newest word on each alert that anybody has judged."""
+    def said(self, alert_ids: Iterable[int] | None = None) -> Mapping[int, Feedback]:
+        """Return the newest word on each alert that anybody has judged, of these (None: of all)."""
+        ids = None if alert_ids is None else json.dumps(list(alert_ids))
+        among = "" if ids is None else "WHERE alert_id IN (SELECT value FROM json_each(?))"
         rows = self._db.execute(
-            """SELECT alert_id, who, at, word, note FROM feedback
-            WHERE id IN (SELECT max(id) FROM feedback GROUP BY alert_id)"""
+            f"""SELECT alert_id, who, at, word, note FROM feedback
+            WHERE id IN (SELECT max(id) FROM feedback {among} GROUP BY alert_id)""",
+            () if ids is None else (ids,),
         ).fetchall()
         return {alert_id: Feedback(alert_id, who, from_text(at), word, note) for alert_id, who, at, word, note in rows}
 

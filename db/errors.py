@@ -91,7 +91,7 @@ class ReplyRefused(SentimonError):
 class Stale(SentimonError):
     """Somebody has changed a case meanwhile, or holds it: `current` is the case as it is, None where it is gone.
 
-    A rule can have been changed meanwhile too; then `current` is None.
+    A rule or a saved reply can have been changed meanwhile too; then `current` is None.
     """
 
     def __init__(self, message: str, current: "Case | None") -> None:

@@ -7,7 +7,7 @@ import math
 
 from sqlite_utils import Database, Migrations
 
-from db.schema_desk import CARE, CASES, DESK, TIDES, WEEKS
+from db.schema_desk import CARE, CASES, DESK, LISTS, TIDES, WEEKS
 
 migrations = Migrations("sentimon")
 
@@ -487,6 +487,12 @@ def m008_desk(db: Database) -> None:
 def m009_cases(db: Database) -> None:
     """Cases are counted and searched without their posts; counts of weeks."""
     _run(db, *CASES, *CARE, *WEEKS, *TIDES)
+
+
+@migrations()
+def m010_lists(db: Database) -> None:
+    """Lists of alerts in their order."""
+    _run(db, *LISTS)
 
 
 def _run(db: Database, *statements: str) -> None:

@@ -329,3 +329,11 @@ CASES = (
     "CREATE INDEX embeddings_by_model ON embeddings (model)",
     "CREATE INDEX events_reopened ON events (case_id, at) WHERE what = 'reopened'",
 )
+
+# Lists of alerts are read in their order, as far as they are shown. What a list is narrowed by stands in the index: in
+# the table it lies behind the story of each alert.
+LISTS = (
+    "CREATE INDEX alerts_by_start ON alerts (starts, id, held, brand, rule, severity)",
+    "DROP INDEX alerts_by_brand",
+    "CREATE INDEX alerts_by_cause ON alerts (brand, rule, scope, starts, ends)",
+)

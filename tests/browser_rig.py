@@ -142,8 +142,29 @@ def opened(demo: Path, folder: Path, browser: Browser, settings: str = "") -> It
 
 @pytest.fixture
 def world(demo: Path, chromium: Browser, tmp_path: Path) -> Iterator[World]:
+    """One for a test that changes something."""
     with opened(demo, tmp_path / "demo", chromium) as made:
         yield made
 
 
-__all__ = ["PASSWORD", "PHONE", "WIDE", "World", "chromium", "demo", "expect", "opened", "serving", "world"]
+def shared(**people: str) -> tuple[Any, Any]:
+    """Make the fixtures `world` and `cookies` of a file whose tests only look at one world.
+
+    `people` can log in, by name and role; the cookies are those of the first.
+    """
+
+    @pytest.fixture(scope="module")
+    def world(demo: Path, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+        with opened(demo, tmp_path_factory.mktemp("shared") / "demo", chromium) as made:
+            for name, role in people.items():
+                made.person(name, role)
+            yield made
+
+    @pytest.fixture(scope="module")
+    def cookies(world: World) -> Any:
+        return world.logged_in(next(iter(people))).context.storage_state()
+
+    return world, cookies
+
+
+__all__ = ["PASSWORD", "PHONE", "WIDE", "World", "chromium", "demo", "expect", "opened", "serving", "shared", "world"]

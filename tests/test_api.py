@@ -412,15 +412,25 @@ def test_the_answers_of_the_pages_are_told_to_programs(api: Api) -> None:
     care = api.get("/care", token, brand="Acme")
     outcomes = care["every"]["outcomes"]
     assert (outcomes["open"], outcomes["answered"]) == (1, 0)  # one of the two was posted in this very second
-    eve = api.token("eve", "viewer", brands=("Bolt",))
-    assert api.get("/overview", eve, brand="Acme", days=7)["totals"]["counts"] == dict.fromkeys(counts, 0)
-    assert api.get("/care", eve, brand="Acme")["every"]["outcomes"]["open"] == 0
     is_problem(api.ask("GET", "/v1/overview?since=2026-03-04&until=2026-03-01", token), 400)
     is_problem(api.ask("GET", "/v1/compare?by=period&against=nothing", token), 400)
     long = "days=1&against=custom&before_since=2016-03-01&before_until=2026-03-01"
     told = is_problem(api.ask("GET", f"/v1/compare?by=period&{long}", token), 400)
     assert told["detail"].startswith("step: hours are too many in the 3652 days before")
     assert api.ask("GET", f"/v1/compare?by=brand&{long}", token).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["trends", "overview", "journey", "experience", "compare", "care"])
+def test_a_brand_or_a_source_that_there_is_not_is_refused_not_told_as_without_posts(api: Api, path: str) -> None:
+    token, eve = api.token(), api.token("eve", "viewer", brands=("Bolt",))
+    for who, asked, why in (
+        (token, "brand=acme", "there is no such brand; take one of Acme, Bolt"),
+        (eve, "brand=Acme", "there is no such brand; take one of Bolt"),
+        (token, "brand=Bolt&source=zzz", "there is no such source; take one of reddit, x, hackernews"),
+    ):
+        told = is_problem(api.ask("GET", f"/v1/{path}?{asked}", who), 400)
+        assert told["detail"] == f"{asked.rpartition('&')[2]} in the address: {why}"
+    api.get(f"/{path}", token, brand=["Acme", "Bolt"], source=["reddit", "hackernews"])
 
 
 def test_own_brands_are_compared_with_all_competitors_where_none_is_named(folder: Path) -> None:

@@ -3,22 +3,22 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from db.cases import Asked
 from db.filters import Filter
 from jobs.desk.surveys import link
 from tests import browser_rig
-from tests.browser_rig import PASSWORD, World, expect, opened
+from tests.browser_rig import PASSWORD, World, expect
 from tests.case_rig import answer
 from tests.hostile import HOSTILE, LINKS, NAMES
 from tests.support import NOW, judge, keep, mention
 
-chromium, demo = browser_rig.chromium, browser_rig.demo
+chromium, demo, own = browser_rig.chromium, browser_rig.demo, browser_rig.world
+world, cookies = browser_rig.shared(lea="admin", max="viewer")
 
 SMALL = (360, 780)
 PATHS = (
@@ -75,20 +75,6 @@ TURNED = """() => { const turned = [], walk = document.createTreeWalker(document
 
 
 @pytest.fixture(scope="module")
-def world(demo: Path, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One for the tests that only look."""
-    with opened(demo, tmp_path_factory.mktemp("pages") / "demo", chromium) as made:
-        made.person("lea", "admin")
-        made.person("max", "viewer")
-        yield made
-
-
-@pytest.fixture(scope="module")
-def cookies(world: World) -> Any:
-    return world.logged_in("lea").context.storage_state()
-
-
-@pytest.fixture(scope="module")
 def survey(world: World) -> str:
     """The path of a survey that somebody who was answered got."""
     with world.store() as store:
@@ -96,13 +82,6 @@ def survey(world: World) -> str:
         reply = answer(store, case, survey="csat")
         with store.transaction():
             return link(store, reply, world.url, NOW).removeprefix(world.url)
-
-
-@pytest.fixture
-def own(demo: Path, chromium: Browser, tmp_path: Path) -> Iterator[World]:
-    """A world for a test that changes something."""
-    with opened(demo, tmp_path / "demo", chromium) as made:
-        yield made
 
 
 def visit(world: World, cookies: Any, survey: str, **look: Any) -> Iterator[tuple[str, Page]]:

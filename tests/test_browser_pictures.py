@@ -1,22 +1,20 @@
 """Pictures of the main pages, as docs/tour.md shows them: `pytest tests/test_browser_pictures.py --screenshots`."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
 
 from db.cases import Asked
 from jobs.desk import acts
 from jobs.desk.answer import by_hand
 from jobs.desk.similar import similar
 from tests import browser_rig
-from tests.browser_rig import PHONE, WIDE, World, expect, opened
+from tests.browser_rig import PHONE, WIDE, World, expect
 from tests.support import HOUR, MINUTE, NOW
 
-chromium, demo = browser_rig.chromium, browser_rig.demo
+chromium, demo, world = browser_rig.chromium, browser_rig.demo, browser_rig.shared()[0]
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 PAGES = {
@@ -41,12 +39,6 @@ ANSWERS = (
     "That should not have happened. Your refund was booked at 10:40; it is on your card by tomorrow.",
     "Thank you for telling us. The porting code has been sent again, by text and by mail.",
 )
-
-
-@pytest.fixture(scope="module")
-def world(demo: Path, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with opened(demo, tmp_path_factory.mktemp("pictures") / "demo", chromium) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -3,30 +3,16 @@
 import csv
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Locator, Page
 
 from tests import browser_rig
-from tests.browser_rig import WIDE, World, expect, opened
+from tests.browser_rig import WIDE, World, expect
 
 chromium, demo = browser_rig.chromium, browser_rig.demo
-
-
-@pytest.fixture(scope="module")
-def world(demo: Path, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One for all of these tests: they only look."""
-    with opened(demo, tmp_path_factory.mktemp("trends") / "demo", chromium) as made:
-        made.person("ann", "responder")
-        made.person("vera", "viewer")
-        yield made
-
-
-@pytest.fixture(scope="module")
-def cookies(world: World) -> Any:
-    return world.logged_in("vera").context.storage_state()
+world, cookies = browser_rig.shared(vera="viewer", ann="responder")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from db.desk import Snippet, Token
 from db.store import Store
 from db.tokens import hashed
+from jobs.desk import snippet
 from jobs.desk.rules import version
 from monitor import accounts
 from monitor.web.auth import COOKIE
@@ -37,7 +38,8 @@ Asked = Mapping[str, str | Sequence[str]]
 NUMBERED: Asked = dict.fromkeys(("edit", "use", "like", "alert", "match", "case", "done", "of", "skip"), "2")
 WIDE: Asked = {"tab": "all", "state": ["new", "replied", "dismissed"], "by": "source", "order": "reach", "copies": "no"}
 NAMED: Asked = {"brand": ["Acme", OTHER], "against": "nothing", "days": "1"}
-PICKY = re.compile("/(desk|posts|care)")
+TRENDS = "journey|experience|compare"
+PICKY = re.compile(f"/($|{TRENDS}|charts|desk|posts|care|api/v1/({TRENDS}|overview|trends|care))")
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +172,9 @@ def test_saved_replies_for_all_brands_are_changed_by_who_sees_all(mia: Walled) -
     with Store(mia.database) as store, store.transaction():
         made = store.snippets.save(Snippet(0, "for all", "hello", None, "boss", NOW))
     assert "all brands" not in mia.client.get("/desk/snippets").text
-    for sent in ({"id": str(made.id), "do": "remove"}, {"id": str(made.id), "name": "x", "text": "x", "brand": "Acme"}):
-        assert mia.client.post("/desk/snippets", data={**sent, "csrf": mia.csrf()}).status_code == 403
+    known = {"id": str(made.id), "seen": snippet.version(made), "csrf": mia.csrf()}
+    for sent, status in (({"do": "remove"}, 403), ({"name": "x", "text": "x", "brand": "Acme"}, 409)):
+        assert mia.client.post("/desk/snippets", data={**known, **sent}).status_code == status
     answer = mia.client.post("/desk/snippets", data={"name": "y", "text": "y", "brand": "", "csrf": mia.csrf()})
     assert answer.status_code == 403
     with Store(mia.database) as store:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from db.desk import Snippet
 from jobs.desk.answer import draft
 from tests.support import NOW, let_go
 from tests.web_desk_rig import Desk, soup, start, text
@@ -139,35 +138,6 @@ def test_a_saved_reply_is_filled_in_without_scripts_too(team: Desk) -> None:
     foreign = soup(team.who("ann").get("/desk/cases/1?use=2")).select_one("#text")
     assert foreign
     assert foreign.get_text() == ""
-
-
-def test_saved_replies_are_changed_by_approvers_and_read_by_all(team: Desk) -> None:
-    lea = team.who("lea")
-    lea.press("/desk/snippets", name="Sorry", text="Sorry!")
-    for fields, why in (
-        ({"name": "Sorry", "text": "again"}, "already"),
-        ({"name": " ", "text": "x"}, "name"),
-        ({"name": "x", "text": "Hi {surname}"}, "no variable"),
-        ({"name": "x", "text": "long " * 2_000}, "at most"),
-    ):
-        refused = lea.press("/desk/snippets", **fields)
-        assert refused.status == 400
-        assert why in text(refused)
-        assert fields["text"].strip()[:50] in refused.text
-    assert lea.press("/desk/snippets", id="1", name="Sorry", text="So sorry!").status == 303
-    assert "So sorry!" in text(team.who("vera").get("/desk/snippets"))
-    assert not soup(team.who("ann").get("/desk/snippets")).select('main form[method="post"]')
-    assert team.who("ann").press("/desk/snippets", id="1", do="remove").status == 403
-    assert lea.press("/desk/snippets", id="1", do="remove").status == 303
-    with team.store as store:
-        assert store.snippets.all() == []
-
-
-def test_snippets_of_brands_that_somebody_may_not_see_are_not_there(team: Desk) -> None:
-    with team.store as store, store.transaction():
-        store.snippets.save(Snippet(0, "Of Acme", "From Acme", "Acme", "lea", NOW))
-    assert "From Acme" not in team.who("zoe").get("/desk/snippets").text
-    assert team.who("zoe").get("/desk/snippets?edit=1").status == 404
 
 
 def test_what_was_said_to_a_post_before_can_be_used_again(team: Desk) -> None:

@@ -5,8 +5,10 @@ from html import unescape
 
 import pytest
 
+from db.desk import Session, User
 from db.records import Alert, Mention
 from db.store import Store
+from db.tokens import hashed
 from tests.cli_rig import NOW
 from tests.support import DAY, HOUR, judge, keep, mention
 from tests.trends_rig import count, empty, fresh, marks, numbers, page, site  # noqa: F401
@@ -125,6 +127,53 @@ def test_a_question_that_makes_no_sense_is_answered_with_what_to_choose(site: Ri
     answer = site.get(f"/compare?{asked}")
     assert answer.status == 400
     assert why in unescape(answer.text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/journey", "/experience", "/compare", "/charts/timeline.csv", "/charts/compare.csv"]
+)
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ("brand=Nope", "brand=Nope in the address: there is no such brand; take one of Acme, Beta, Rival"),
+        ("brand=Acme&source=zzz", "source=zzz in the address: there is no such source; take one of reddit, x"),
+        ("stage=nirvana", "stage: there is no 'nirvana'; choose one of awareness"),
+        ("colour=red", "colour=red in the address: this page takes no such thing; it takes brand, source, stage, days"),
+    ],
+)
+def test_what_there_is_not_is_refused_rather_than_another_question_answered(
+    site: Rig,  # noqa: F811
+    path: str,
+    asked: str,
+    why: str,
+) -> None:
+    answer = site.get(f"{path}?{asked}")
+    assert (answer.status, answer.text.count("\n")) == (400, 1)
+    assert answer.text.startswith(why)
+
+
+def test_a_kept_link_to_a_source_or_a_brand_that_the_store_remembers_goes_on(fresh: Rig) -> None:  # noqa: F811
+    for asked in ("source=youtube", "brand=Former"):
+        assert fresh.get(f"/?{asked}").status == 400
+    with Store(fresh.folder / "posts.db") as store:
+        with store.transaction():
+            store.sources.known("videos", "youtube")  # was configured once, and found nothing
+        keep(store, mention("old", "awful", NOW - HOUR, "bluesky"), brands=("Former",))
+        judge(store)
+    for asked in ("source=youtube", "source=bluesky", "brand=Former", "brand=Former&source=youtube"):
+        for path in ("/", "/journey", "/experience", "/compare", "/posts", "/charts/brands.csv"):
+            assert fresh.get(f"{path}?{asked}").status == 200, (path, asked)
+
+
+def test_who_was_given_a_brand_that_is_nowhere_any_more_can_follow_the_links_of_the_page(fresh: Rig) -> None:  # noqa: F811
+    with Store(fresh.folder / "posts.db") as store, store.transaction():
+        gus = store.users.add(User(0, "gus", "viewer", ("Gone",)), None, NOW)
+        store.sessions.add(Session(hashed("guss"), gus.id, NOW, NOW, NOW + DAY))
+    theirs = Rig(fresh.folder, fresh.url, "sentimon_session=guss")
+    links = {str(link["href"]) for link in page(theirs, "/").select("a.span, a[href*='.csv'], .tabs a")}
+    assert len(links) > 3
+    assert {theirs.get("/" + link.removeprefix("./")).status for link in links} == {200}
+    assert theirs.get("/?brand=Acme").status == 400
 
 
 def test_the_last_day_of_the_form_is_in_the_span(site: Rig) -> None:  # noqa: F811

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from hashlib import sha256
 
 from db.desk import LEVELS, Conditions, Rule
-from db.errors import InputError, Stale
+from db.errors import InputError
 from db.filters import Filter
 from db.labels import PILLARS, REPLIES, SENTIMENTS, STAGES, TOUCHPOINTS
 from db.records import Match
 from db.store import Store
 from jobs.desk.acts import tag_name
+from jobs.desk.meanwhile import as_seen, version_of
 from models.query import Query, parse
 
 LOOKED_BACK = timedelta(days=30)
@@ -97,16 +97,13 @@ def change(store: Store, rule: Rule, seen: str) -> Rule:
 
     Its place, and whether it is on, stay as they are now. Stale where it says something else by now, or is gone.
     """
-    there = store.rules.get(rule.id)
-    if there is None or version(there) != seen:
-        raise Stale("somebody has changed this rule meanwhile; look at it again", None)
+    there = as_seen("rule", store.rules.get(rule.id), version, seen)
     return save(store, replace(rule, enabled=there.enabled, position=there.position))
 
 
 def version(rule: Rule) -> str:
     """Name what a rule says, without its place and whether it is on: where the name is another, it was changed."""
-    said = (rule.name, rule.when, rule.level, rule.assignee, rule.tag, rule.ignore)
-    return sha256(repr(said).encode()).hexdigest()[:16]
+    return version_of(rule.name, rule.when, rule.level, rule.assignee, rule.tag, rule.ignore)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 import re
 import unicodedata
 
-from db.desk import Case, User
+from db.desk import Case, Snippet, User
 from db.errors import InputError
+from db.store import Store
+from jobs.desk.meanwhile import as_seen, version_of
 
 VARIABLES = ("author", "brand", "me", "source")
 PLATFORMS = {
@@ -32,6 +34,20 @@ def checked(text: str) -> str:
         if name not in VARIABLES:
             raise InputError(f"a saved reply has no variable {{{name[:30]}}}; there are {known}")
     return text
+
+
+def change(store: Store, snippet: Snippet, seen: str) -> Snippet:
+    """Keep what somebody has changed of a saved reply, seen as this `version`; runs in the caller's transaction.
+
+    Stale where it says something else by now, or is gone.
+    """
+    as_seen("saved reply", store.snippets.get(snippet.id), version, seen)
+    return store.snippets.save(snippet)
+
+
+def version(snippet: Snippet) -> str:
+    """Name what a saved reply says, and for which brand: where the name is another, it was changed."""
+    return version_of(snippet.name, snippet.text, snippet.brand)
 
 
 def fill(text: str, case: Case, who: User) -> str:

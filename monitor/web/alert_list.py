@@ -45,7 +45,7 @@ def mount(app: FastAPI, site: Site) -> None:
             values: dict[str, Any] = {
                 "open_ones": sorted(open_ones, key=lambda alert: SEVERITIES.index(alert.severity)),
                 "past": past[:SHOWN],
-                "said": store.alerts.said(),
+                "said": store.alerts.said(alert.id for alert in (*open_ones, *past)),
                 "disabled": not_working(store),
             }
         asked = [("brand", each) for each in brands] + [("rule", each) for each in rules]

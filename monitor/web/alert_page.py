@@ -55,7 +55,7 @@ def gather(store: Store, alert: Alert, now: datetime) -> dict[str, Any]:
         "about": subject(alert),
         "lead": _lead(alert),
         "when": _when(alert),
-        "feedback": store.alerts.said().get(alert.id),
+        "feedback": store.alerts.said([alert.id]).get(alert.id),
         "held": None if (alert.held or "").startswith(SILENCED) else alert.held,
         "silences": [each for each in store.silences.ending_after(now) if silenced(alert, [each], now)],
         "has_chart": bool(alert.brand),

@@ -62,7 +62,7 @@ def router(site: Site) -> APIRouter:
         chosen = Filter(asked.since, asked.until, visible(user, asked.brand))
         with site.store() as store:
             shown = store.alerts.find(chosen, asked.limit, going_on=asked.open, parts=asked.parts)
-            said = store.alerts.said()
+            said = store.alerts.said(alert.id for alert in shown)
             return [models.alert_out(a, store.mentions.count_of_alert(a.id), said.get(a.id)) for a in shown]
 
     @routes.get("/alerts/{number}", responses=documented(404))
@@ -112,4 +112,4 @@ def _seen(store: Store, number: int, user: User) -> Alert:
 
 
 def _out(store: Store, found: Alert) -> models.AlertOut:
-    return models.alert_out(found, store.mentions.count_of_alert(found.id), store.alerts.said().get(found.id))
+    return models.alert_out(found, store.mentions.count_of_alert(found.id), store.alerts.said([found.id]).get(found.id))

@@ -14,6 +14,8 @@ from db.filters import POSTING, Filter
 from db.labels import COUNTED_STAGES, PILLARS, REPLIES, SENTIMENTS, TOUCHPOINTS
 from db.posts import NOT_RATED
 from monitor.web.auth import need_scope
+from monitor.web.site import Site
+from monitor.web.trends.address import check, names
 
 MOST = 500  # rows of an answer
 MOST_NAMES = 50  # values of one parameter
@@ -93,6 +95,14 @@ def check_order(since: datetime | None, until: datetime | None) -> None:
     """Refuse a span that ends before it begins, as the pages do: no posts would be taken for an answer."""
     if since and until and since >= until:
         raise InputError("until: the span ends before it begins; take a later end")
+
+
+def check_names(site: Site, user: User, brands: Sequence[str], sources: Sequence[str]) -> None:
+    """Refuse a brand or a source that there is not for somebody, as the pages do: its posts would be told as none."""
+    with site.store() as store:
+        known = names(site, store, user)
+    given = [("brand", name) for name in brands] + [("source", name) for name in sources]
+    check([(kind, name.strip()) for kind, name in given], known)
 
 
 Reader = Annotated[User, Depends(need_scope("read"))]

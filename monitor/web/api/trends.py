@@ -16,7 +16,7 @@ from jobs.trends.experience import Experience
 from jobs.trends.journey import Journey
 from jobs.trends.overview import Overview
 from monitor.web.api import models
-from monitor.web.api.asking import Moment, Names, OneOf, Reader, Span, Stages, check_order
+from monitor.web.api.asking import Moment, Names, OneOf, Reader, Span, Stages, check_names, check_order
 from monitor.web.api.problems import documented
 from monitor.web.site import Site
 from monitor.web.trends import answers
@@ -56,6 +56,7 @@ class AskedTrends(BaseModel):
 
     def question(self, site: Site, user: User) -> Question:
         """Return the question, about our own brands as far as somebody may see them unless others are named."""
+        check_names(site, user, self.brand, self.source)
         times = {name: getattr(self, name) for name in ("since", "until", "before_since", "before_until")}
         given = {name: [time.isoformat()] for name, time in times.items() if time is not None}
         given |= {"brand": self.brand, "source": self.source, "stage": self.stage, "against": [self.against]}
@@ -87,6 +88,7 @@ def router(site: Site) -> APIRouter:
     @routes.get("/trends", responses=documented(400))
     def trends(asked: Annotated[AskedCounts, Query()], user: Reader) -> list[models.Count]:
         """Count posts of each brand by sentiment, step by step; the last 10,000 rows at most."""
+        check_names(site, user, asked.brand, asked.source)
         keys = ([asked.step] if asked.step != "all" else []) + list(asked.by)
         with site.store() as store:
             found = store.trends.by(keys, asked.filter(user), asked.copies)
@@ -125,6 +127,7 @@ def router(site: Site) -> APIRouter:
         By person only to approvers.
         """
         now = site.clock()
+        check_names(site, user, asked.brand, asked.source)
         check_order(asked.since, asked.until)
         until = min(asked.until or now, now)
         since = asked.since or until - timedelta(days=CARE_DAYS)

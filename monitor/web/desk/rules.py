@@ -15,7 +15,7 @@ from db.records import NO_BRAND
 from db.store import Store
 from jobs.desk.rules import Preview, change, checked, preview, save, version
 from monitor.web.auth import form
-from monitor.web.desk import words
+from monitor.web.desk import meanwhile, words
 from monitor.web.desk.queue import people
 from monitor.web.desk.who import Approver
 from monitor.web.forms import Form, Refused, line, number_of
@@ -24,15 +24,7 @@ from monitor.web.site import SEEN, Site
 NAME_SHOWN = 60
 QUERY_SHOWN = 1_000
 NOWHERE = "There is no such rule."
-CHANGED = (
-    "Somebody has changed this rule meanwhile. Nothing of yours was saved yet, and nothing is lost: what is there now "
-    "stands above what you typed. Save it again to put yours in its place."
-)
-GONE = (
-    "This rule is not there any more, or not yours to change. Nothing of yours was saved yet, and nothing is lost: "
-    "save it again to make it a new rule."
-)
-OTHER = "Somebody has changed this rule meanwhile, and nothing was done. Look at it as it is now, and press again."
+RULE = "rule"
 MOVES = ("up", "down", "enable", "disable", "remove")
 
 
@@ -82,12 +74,16 @@ def mount(app: FastAPI, site: Site) -> None:
                     found = _find(store, number, user)
                     if as_seen := version(found) == given.get("seen", ""):
                         _change(store, found, what, user)
-                return site.go(request, "/desk/rules") if as_seen else page(request, store, user, 409, notice=OTHER)
+                return (
+                    site.go(request, "/desk/rules")
+                    if as_seen
+                    else page(request, store, user, 409, notice=meanwhile.other(RULE))
+                )
             known, seen = _there(store, number, user), given.get("seen", "")
             wanted = _read(given, known)
             try:
                 if number and known is None:
-                    raise Stale(GONE, None)
+                    raise Stale(meanwhile.gone(RULE), None)
                 if not _theirs(wanted, user):
                     raise InputError("choose the brands that it is for, of those that you see")
                 if what == "try":
@@ -107,9 +103,11 @@ def mount(app: FastAPI, site: Site) -> None:
     def conflict(request: Request, store: Store, user: User, wanted: Rule, there: Rule | None) -> Response:
         """Show what was typed beside what is there now; sent again from here, it is kept."""
         if there is None:
-            return page(request, store, user, 409, edited=replace(wanted, id=0), notice=GONE)
+            return page(request, store, user, 409, edited=replace(wanted, id=0), notice=meanwhile.gone(RULE))
         now = {"name": there.name, "says": said(there, user)}
-        return page(request, store, user, 409, edited=wanted, seen=version(there), there=now, notice=CHANGED)
+        return page(
+            request, store, user, 409, edited=wanted, seen=version(there), there=now, notice=meanwhile.changed(RULE)
+        )
 
 
 def said(rule: Rule, user: User) -> tuple[str, str]:
@@ -156,10 +154,7 @@ def _find(store: Store, number: str, user: User) -> Rule:
 
 def _there(store: Store, number: str, user: User) -> Rule | None:
     """Return the rule that a form is about, None where it is new, or gone, or not theirs to change any more."""
-    try:
-        return _find(store, number, user)
-    except Refused:
-        return None
+    return meanwhile.there(lambda: _find(store, number, user))
 
 
 def _tried(store: Store, rule: Rule, user: User, site: Site) -> Preview:

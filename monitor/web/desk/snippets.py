@@ -1,5 +1,6 @@
 """Saved replies: everybody who answers reads them, approvers change them."""
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -7,16 +8,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
 from db.desk import Snippet, User
-from db.errors import InputError
+from db.errors import InputError, Stale
 from db.store import Store
-from jobs.desk.snippet import VARIABLES, checked
+from jobs.desk.snippet import VARIABLES, change, checked, version
 from monitor.web.auth import form
+from monitor.web.desk import meanwhile
 from monitor.web.desk.who import Approver, Viewer
 from monitor.web.forms import Form, Refused, line, number_of
 from monitor.web.site import SEEN, Site
 
 NAME_SHOWN = 60
 LONGEST = 5_000  # characters of a saved reply
+REPLY = "saved reply"
 NOWHERE = "There is no such saved reply."
 FOR_ALL = "A saved reply for all brands is changed by somebody who sees all brands."
 
@@ -29,7 +32,10 @@ def mount(app: FastAPI, site: Site) -> None:
             "snippets": [one for one in store.snippets.all() if one.brand is None or user.sees(one.brand)],
             "brands": [brand.name for brand in site.config.brands if user.sees(brand.name)],
             "variables": VARIABLES,
+            "version_of": version,
             "edited": None,
+            "seen": version(more["edited"]) if more.get("edited") else "",
+            "there": None,
             "notice": "",
             **more,
         }
@@ -46,26 +52,42 @@ def mount(app: FastAPI, site: Site) -> None:
         return await run_in_threadpool(decide, request, await form(request), user)
 
     def decide(request: Request, given: Form, user: User) -> Response:
+        number, seen = given.get("id", ""), given.get("seen", "")
         with site.store() as store:
-            known = _find(store, given.get("id", ""), user) if given.get("id") else None
-            if known and not _theirs(known.brand, user):
-                raise Refused(403, FOR_ALL)
-            if given.get("do") == "remove" and known:
+            if number and given.get("do") == "remove":
                 with store.transaction():
-                    store.snippets.remove(known.id)
-                return site.go(request, "/desk/snippets")
+                    found = _find(store, number, user)
+                    if not _theirs(found.brand, user):
+                        raise Refused(403, FOR_ALL)
+                    if as_seen := version(found) == seen:
+                        store.snippets.remove(found.id)
+                if as_seen:
+                    return site.go(request, "/desk/snippets")
+                return page(request, store, user, 409, notice=meanwhile.other(REPLY))
             brand = given.get("brand", "") or None
             if brand is not None and not user.sees(brand):
                 raise Refused(404, "There is no such brand.")
             if not _theirs(brand, user):
                 raise Refused(403, FOR_ALL)
+            known = _there(store, number, user)
             name, text = line(given.get("name", ""), NAME_SHOWN), given.get("text", "")
             wanted = Snippet(known.id if known else 0, name, text, brand, user.name, site.clock())
             try:
-                _keep(store, wanted)
+                if number and known is None:
+                    raise Stale(meanwhile.gone(REPLY), None)
+                _keep(store, wanted, seen)
+            except Stale:
+                return conflict(request, store, user, wanted, _there(store, number, user))
             except InputError as error:
-                return page(request, store, user, 400, edited=wanted, notice=str(error))
+                return page(request, store, user, 400, edited=wanted, seen=seen, notice=str(error))
         return site.go(request, "/desk/snippets")
+
+    def conflict(request: Request, store: Store, user: User, wanted: Snippet, there: Snippet | None) -> Response:
+        """Show what was typed beside what is there now; sent again from here, it is kept."""
+        if there is None:
+            return page(request, store, user, 409, edited=replace(wanted, id=0), notice=meanwhile.gone(REPLY))
+        said = meanwhile.changed(REPLY)
+        return page(request, store, user, 409, edited=wanted, seen=version(there), there=there, notice=said)
 
 
 def _theirs(brand: str | None, user: User) -> bool:
@@ -73,14 +95,23 @@ def _theirs(brand: str | None, user: User) -> bool:
     return user.brands is None or brand is not None
 
 
-def _keep(store: Store, wanted: Snippet) -> None:
+def _keep(store: Store, wanted: Snippet, seen: str) -> None:
     if not wanted.name:
         raise InputError("a saved reply needs a name")
     if len(wanted.text) > LONGEST:
         raise InputError(f"a saved reply has at most {LONGEST:,} characters")
-    text = checked(wanted.text)
+    kept = replace(wanted, text=checked(wanted.text))
     with store.transaction():
-        store.snippets.save(Snippet(wanted.id, wanted.name, text, wanted.brand, wanted.updated_by, wanted.updated_at))
+        if kept.id:
+            change(store, kept, seen)
+        else:
+            store.snippets.save(kept)
+
+
+def _there(store: Store, number: str, user: User) -> Snippet | None:
+    """Return the saved reply that a form is about, None where it is new, or gone, or not theirs to change any more."""
+    found = meanwhile.there(lambda: _find(store, number, user))
+    return found if found and _theirs(found.brand, user) else None
 
 
 def _find(store: Store, number: str, user: User) -> Snippet:

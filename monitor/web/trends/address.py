@@ -60,12 +60,17 @@ def check(
 
 
 def names(site: Site, store: Store, user: User) -> dict[str, list[str]]:
-    """Name the brands that somebody may see and the sources, of the configuration and of what is stored."""
+    """Name the brands that somebody may see and the sources, of the configuration and of what is stored.
+
+    A link that was kept goes on when a source is not read any more, or a brand not watched: what the store remembers of
+    them is known, as are the brands that somebody was given.
+    """
     brands, sources = store.posts.named()
     watched, read = [brand.name for brand in site.config.brands], [source.kind for source in site.config.sources]
+    once = [state.kind for state in store.sources.states()]
     return {
-        "brand": [name for name in dict.fromkeys([*watched, *brands]) if user.sees(name)],
-        "source": list(dict.fromkeys([*sources, *read])),
+        "brand": [name for name in dict.fromkeys([*watched, *brands, *(user.brands or ())]) if user.sees(name)],
+        "source": list(dict.fromkeys([*sources, *read, *once])),
     }
 
 

@@ -39,7 +39,7 @@ def mount(app: FastAPI, site: Site) -> None:
 
 def asked_of(request: Request, site: Site, user: User, by: str) -> Question:
     """Read the question; brands are compared with all competitors where none is named."""
-    question = read(request, site, user)
+    question = read(request, site, user, {"by": BY})
     if by == "brand" and not word(request, "brand"):
         return beside_rivals(question, brands_for(site.config, user))
     return question

@@ -25,7 +25,7 @@ from monitor.web.trends import answers
 from monitor.web.trends.address import word
 from monitor.web.trends.charts import Chart
 from monitor.web.trends.compare import asked_of
-from monitor.web.trends.question import brands_for
+from monitor.web.trends.question import brands_for, read
 
 KINDS: Mapping[str, str] = {
     "csv": "text/csv; charset=utf-8",
@@ -43,7 +43,7 @@ def mount(app: FastAPI, site: Site) -> None:
         if kind not in KINDS:
             raise Refused(404, NOWHERE)
         by = word(request, "by", BY) or "brand"
-        question = asked_of(request, site, user, by if name == "compare" else "source")
+        question = asked_of(request, site, user, by) if name == "compare" else read(request, site, user)
         chart = answers.chart(site, name, question, brands_for(site.config, user), by)
         if chart is None:
             raise Refused(404, NOWHERE)

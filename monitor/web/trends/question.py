@@ -1,6 +1,6 @@
 """What the pages of trends are asked, read from the address, and the fields in which it is asked anew."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from db.errors import InputError
 from jobs.trends.asked import DAYS, Question, Span, parse
 from monitor.config import Config
 from monitor.web.site import Site
-from monitor.web.trends.address import time
+from monitor.web.trends.address import check, names, time
 from monitor.web.trends.words import day
 
 DAY = timedelta(days=1)
@@ -20,6 +20,9 @@ SPANS = {1: "Today", 7: "7 days", 28: "28 days", 90: "90 days"}
 STEPS = {"": "As fits", "hour": "Hours", "day": "Days", "week": "Weeks"}
 AGAINST = {"previous": "the period before", "year": "52 weeks before", "nothing": "nothing"}
 NO_BRANDS = "\0"  # is nobody's name
+ASKED = dict.fromkeys(  # beside brands and sources; `parse` says what they can be
+    ("stage", "days", "since", "to", "until", "step", "against", "before_since", "before_until")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,18 @@ def beside_rivals(question: Question, brands: Brands) -> Question:
     return question.of((*brands.own, *brands.rivals) or question.brands)
 
 
-def read(request: Request, site: Site, user: User) -> Question:
+def read(
+    request: Request, site: Site, user: User, more: Mapping[str, Collection[str] | None] | None = None
+) -> Question:
     """Read the question of an address, narrowed to the brands that somebody may see; InputError for nonsense.
 
-    Beside what `parse` reads there is `to`, the last day of a span, as the form sends it. No brand named: our own ones.
+    Beside what `parse` reads there is `to`, the last day of a span, as the form sends it, and what the page takes
+    `more`. No brand named: our own ones.
     """
+    with site.store() as store:
+        known = names(site, store, user)
+    given = [(name, value.strip()) for name, value in request.query_params.multi_items()]
+    check(given, known | ASKED | dict(more or {}))
     values = {name: request.query_params.getlist(name) for name in request.query_params}
     last = time(request, "to")
     if last:
