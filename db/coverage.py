@@ -181,13 +181,12 @@ def _streams(db: Database, source: str) -> Mapping[str, _Last]:
     newest = max(tried.values(), key=lambda row: (row[0], row[2] != COMPLETE))
     found = {}
     for stream, row in tried.items():
-        until, started = row[:2]
+        until = row[0]
         # Where it was read to its end, and another one later was not, that one kept the source from reading on.
         state, cause, reason = (newest if row[2] == COMPLETE and newest[0] > until else row)[2:]
         unread = f"not read since {from_text(until):%Y-%m-%d %H:%M} UTC"
         why = ("unavailable", unread) if state == COMPLETE else (cause or "unavailable", reason or unread)
-        # A run that read all streams, and not this one, shows that it is read no more.
-        found[stream] = _Last(from_text(until), why, ok is not None and started < ok)
+        found[stream] = _Last(from_text(until), why, _ended(row, ok))
     return found
 
 
@@ -197,6 +196,43 @@ def _last_try(db: Database, source: str, stream: str) -> tuple[str, str, str, st
         WHERE source = ? AND stream = ? AND state = ? AND until >= started_at ORDER BY until DESC, id DESC LIMIT 1"""
     rows = [db.execute(sql, (source, stream, state)).fetchone() for state in (MISSING, PARTIAL, COMPLETE)]
     return max((row for row in rows if row), key=lambda row: (row[0], row[2] == COMPLETE), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A stream that live runs try in vain to read to its end: since when, and why at the last try."""
+
+    stream: str
+    since: datetime  # up to when it was read, or its first try
+    reason: str | None
+
+
+def unread(db: Database, source: str) -> list[Unread]:
+    """Tell of the streams whose last try fell short; those that the source reads no more are not among them."""
+    (ok,) = db.execute("SELECT last_ok_at FROM sources WHERE name = ?", (source,)).fetchone() or (None,)
+    found = []
+    for stream in streams_in(db, source):
+        last = _last_try(db, source, stream)
+        if last is None or last[2] == COMPLETE or _ended(last, ok):
+            continue
+        since = _end_of_try(db, source, stream, "DESC", COMPLETE) or min(
+            filter(None, (_end_of_try(db, source, stream, "ASC", state) for state in (PARTIAL, MISSING)))
+        )
+        found.append(Unread(stream, from_text(since), last[4] or None))
+    return found
+
+
+def _end_of_try(db: Database, source: str, stream: str, order: str, state: str) -> str | None:
+    """Return up to when the last (or first) live run read a stream that ended so."""
+    sql = f"""SELECT until FROM coverage WHERE source = ? AND stream = ? AND state = ? AND until >= started_at
+        ORDER BY until {order} LIMIT 1"""
+    row = db.execute(sql, (source, stream, state)).fetchone()
+    return row[0] if row else None
+
+
+def _ended(last: tuple[str, str, str, str, str], ok: str | None) -> bool:
+    """Whether a run that read all streams, and did not try this one, shows that it is read no more."""
+    return ok is not None and last[1] < ok
 
 
 def streams_in(db: Database, source: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from db.coverage import Extent, extent, hours, note_hours, streams_in
+from db.coverage import Extent, Unread, extent, hours, note_hours, streams_in, unread
 from db.records import Coverage, Hour, Position, SourceState
 from db.times import from_text, from_text_or_none, to_text, to_text_or_none
 
@@ -124,6 +124,10 @@ class Sources:
             AND until >= started_at ORDER BY until DESC LIMIT 1"""
         found = {stream: self._db.execute(sql, (source, stream)).fetchone() for stream in streams_in(self._db, source)}
         return {stream: from_text(row[0]) for stream, row in found.items() if row}
+
+    def unread(self, source: str) -> list[Unread]:
+        """Tell of the streams that live runs try in vain to read to their end: see db.coverage."""
+        return unread(self._db, source)
 
     def watch(self, source: str, brands: Collection[str], now: datetime) -> None:
         """Remember since when a source's posts are matched with each of the brands, and forget others; runs in the

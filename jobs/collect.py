@@ -78,14 +78,13 @@ def collect(store: Store, source: Source, brands: Sequence[Brand], now: datetime
     troubles = [*([error] if error else []), *failed.values(), *refused.values()]
     whole = error is None and note is None  # what ended the run left out others
     read = len(resting - failed.keys() - refused.keys()) if whole else 0
-    if read:  # each hour's coverage says what is missing of the rest
-        with store.transaction():
+    error = _told(troubles, read, len(resting)) if troubles else None
+    with store.transaction():  # one: without its troubles, all of a source would seem to be read
+        if read:  # each hour's coverage says what is missing of the rest
             store.sources.succeeded(source.name, now)
             if state and state.last_error and not failed:
                 store.backfills.ask_now(source.name, now)
-    if troubles:
-        error = _told(troubles, read, len(resting))
-        with store.transaction():
+        if error:
             if refused and resting <= refused.keys():
                 store.sources.pause(source.name, now, error)
             elif note is None:

@@ -27,6 +27,7 @@ from jobs.wording import (
     reasons,
     roughly,
     shares,
+    source_of,
     subject,
     summary,
     window,
@@ -152,11 +153,16 @@ def _heading(alert: Alert, reason: Reason) -> str:
         return "Source is read again"
     if alert.rule == "single post" and reason in _AT_ONCE:
         return "Single post"
-    return _HEADINGS[reason].format(alert.rule.capitalize())
+    return _HEADINGS[reason].format("Stale source, in part" if alert.stream else alert.rule.capitalize())
 
 
 def _lead(alert: Alert, reason: Reason) -> str:
-    if alert.rule == "stale source":
+    if alert.stream:
+        text = (
+            f"This stream of the source {source_of(alert)} was not read since {moment(alert.starts)}. What it alone "
+            "would have brought is missing from all counts."
+        )
+    elif alert.rule == "stale source":
         text = f"Not read since {moment(alert.starts)}. What was posted there since is missing from all counts."
     elif alert.rule == "single post":
         text = f"{alone(alert).capitalize()}{reasons(alert)}."

@@ -14,7 +14,7 @@ from db.records import Alert, Match, Story
 from db.times import to_text, to_text_or_none
 from jobs.decide import Reason
 from jobs.links import Links
-from jobs.wording import BRAND_SHOWN, NAME_SHOWN, harmless, summary
+from jobs.wording import BRAND_SHOWN, NAME_SHOWN, harmless, subject, summary
 
 VERSION = 1
 TEXT_KEPT = 500  # characters of a post
@@ -70,7 +70,7 @@ def alert_facts(
         "alert_id": alert.id,
         "brand": name(alert.brand),
         "rule": alert.rule,
-        "scope": name(alert.scope),
+        "scope": subject(alert) if alert.stream else name(alert.scope),
         "severity": alert.severity,
         "summary": summary(alert),
         "starts": to_text(alert.starts),

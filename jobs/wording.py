@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from db.records import Alert, Part
+from db.records import ONE_STREAM, Alert, Part
 
 BRAND_SHOWN = 60  # characters; an imported file may have named it
 NAME_SHOWN = 40  # of a source or a term
+STREAM_SHOWN = 80
 REASON_SHOWN = 150  # of why a single post matters
 
 _CONTROL = re.compile(
@@ -17,6 +18,7 @@ _CONTROL = re.compile(
 _HIDDEN_TAGS = re.compile("(?<![\U0001f3f4\U000e0000-\U000e007f])[\U000e0000-\U000e007f]+")  # flags need theirs
 _MENTION = re.compile("[@＠]")
 _DOMAIN = re.compile(r"(?<=\w)\.(?=[^\W\d_])")  # "evil.example" becomes a link in many services
+_PARAMETERS = re.compile(r"(://[^\s?]*)\?\S*")  # of an address: a key may be among them
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _BREAK = "\u200b"
 
@@ -120,14 +122,21 @@ def parts(chosen: Sequence[Part], all_parts: Sequence[Part]) -> str:
 
 
 def subject(alert: Alert) -> str:
-    """Name what an alert is about: the brand, with the slice where it is about one; a source."""
+    """Name what an alert is about: the brand, with the slice where it is about one; a source, or a stream of it."""
     if alert.rule == "stale source":
-        return harmless(alert.scope or alert.brand, BRAND_SHOWN)
+        source = source_of(alert)
+        stream = harmless(_PARAMETERS.sub(r"\1?…", alert.stream), STREAM_SHOWN)
+        return f"{source} ({stream})" if stream else source
     brand = harmless(alert.brand, BRAND_SHOWN)
     kind, _, name = alert.scope.partition(" ")
     if name and alert.rule != "single post" and kind in ("source", "stage", "pillar", "touchpoint"):
         return f"{brand} {place(kind, name)}"
     return brand
+
+
+def source_of(alert: Alert) -> str:
+    """Name the source that is stale, or one of whose streams is."""
+    return harmless(alert.scope.partition(ONE_STREAM)[0] or alert.brand, BRAND_SHOWN)
 
 
 def against_expected(alert: Alert) -> str:

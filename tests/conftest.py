@@ -9,6 +9,7 @@ import pytest
 
 import db.store
 from db.database import open_database
+from db.store import Store
 from tests.cli_rig import configure
 from tests.once import share
 from tests.support import Keywords
@@ -59,6 +60,13 @@ def _what_is_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 def from_nothing(_what_is_made_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new database is made by the migrations, as it is outside of tests."""
     monkeypatch.setattr(db.store, "open_database", open_database)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty database."""
+    with Store(tmp_path / "sentimon.db") as opened:
+        yield opened
 
 
 @pytest.fixture

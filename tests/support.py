@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from db.filters import Filter
 from db.labels import UNSURE
 from db.records import Answer, Batch, Mention, Position, Score
 from db.store import Store
@@ -151,6 +152,18 @@ def rows(path: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return connection.execute(sql, values).fetchall()
     finally:
         connection.close()
+
+
+def ids(store: Store) -> list[str]:
+    """The platform's ids of all stored posts."""
+    return sorted(match.mention.source_id for match in store.mentions.every(Filter()))
+
+
+def coverage(store: Store) -> list[tuple[Any, ...]]:
+    """What is written down of runs, in the order of its writing."""
+    return rows(
+        store.path, "SELECT stream, since, until, state, reason, fetched, stored, cost FROM coverage ORDER BY id"
+    )
 
 
 def kept_counts(path: Path) -> set[tuple[Any, ...]]:

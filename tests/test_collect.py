@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -19,26 +18,10 @@ from monitor.collectors.x import build
 from monitor.plugins import Brand
 from tests import x_rig
 from tests.fake_x import FakeX
-from tests.support import DAY, HOUR, MINUTE, NOW, Script, batch, brand, mention, rows, source
+from tests.support import DAY, HOUR, MINUTE, NOW, Script, batch, brand, coverage, ids, mention, rows, source
 from tests.x_rig import TOKEN, Clock
 
 ACME = [brand()]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "sentimon.db") as store:
-        yield store
-
-
-def ids(store: Store) -> list[str]:
-    return sorted(match.mention.source_id for match in store.mentions.every(Filter()))
-
-
-def coverage(store: Store) -> list[tuple[object, ...]]:
-    return rows(
-        store.path, "SELECT stream, since, until, state, reason, fetched, stored, cost FROM coverage ORDER BY id"
-    )
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------

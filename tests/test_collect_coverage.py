@@ -1,39 +1,18 @@
 """Collecting: what is written down of how far each stream was read, gaps included."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
-
-import pytest
 
 from db.backfills import ASKED
 from db.errors import RateLimited, SourceUnavailable, StreamRefused
-from db.filters import Filter
 from db.records import Gap, Position
 from db.store import Store
 from jobs.backfill import backfill
 from jobs.collect import collect
 from tests.fake_archive import Archive
-from tests.support import DAY, HOUR, MINUTE, NOW, Script, batch, brand, mention, rows, source
+from tests.support import DAY, HOUR, MINUTE, NOW, Script, batch, brand, coverage, ids, mention, source
 
 ACME = [brand()]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "sentimon.db") as store:
-        yield store
-
-
-def ids(store: Store) -> list[str]:
-    return sorted(match.mention.source_id for match in store.mentions.every(Filter()))
-
-
-def coverage(store: Store) -> list[tuple[object, ...]]:
-    return rows(
-        store.path, "SELECT stream, since, until, state, reason, fetched, stored, cost FROM coverage ORDER BY id"
-    )
 
 
 T = "2026-03-04T12:{:02}:00Z".format

@@ -236,6 +236,17 @@ def test_a_stale_source_says_why_and_the_end_how_long() -> None:
     assert over.body.startswith("It was not read for 2 h 5 min, from Sat 2026-11-21 16:20 UTC on")
 
 
+def test_one_stream_of_a_source_is_named_without_the_parameters_of_its_address() -> None:
+    feed = of_rule("stale source", scope="news\nhttps://example.org/feed?key=hidden", ends=None)
+    message = told(alert=feed)
+    plain = message.title.replace("\u200b", "")
+    assert plain == "Stale source, in part: news (https://example.org/feed?…)"
+    assert message.body.startswith("This stream of the source news was not read since Sat 2026-11-21 16:20 UTC.")
+    assert "hidden" not in f"{message}"
+    over = told(Reason.RESOLVED, replace(feed, ends=AT + 125 * MINUTE))
+    assert over.title.startswith("Source is read again: news (")
+
+
 def test_a_window_that_was_not_read_wholly_is_told() -> None:
     partly = replace(SPIKE, story=replace(STORY, coverage="x: 2 of 3 hours partly read"))
     assert "Not all of it was read: x: 2 of 3 hours partly read." in told(alert=partly).body

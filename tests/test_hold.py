@@ -63,6 +63,12 @@ def other(rule: str = "negative spike", scope: str = "", **more: object) -> Aler
         pytest.param(
             other("silence"), [other("stale source", "x-main", id=3, brand="")], "x-main was not read", id="silence"
         ),
+        pytest.param(
+            other("silence"),
+            [other("stale source", "x-main\nsearch:Acme", id=3, brand="")],
+            None,
+            id="one stream leaves hours partly read, in which nobody is silent",
+        ),
         pytest.param(SPIKE, [other("stale source", "x-main", id=3, brand="")], None, id="posts are there all the same"),
     ],
 )
@@ -120,7 +126,7 @@ def test_a_list_from_the_database_leaves_out_what_another_one_explains(tmp_path:
                     ends = starts + dice.randrange(3) * HOUR
                     made = other(
                         dice.choice(RULES),
-                        dice.choice(("", "", f"slice {n}")),
+                        dice.choice(("", "", f"slice {n}", f"x-main\n{n}")),
                         id=0,
                         brand=dice.choice(("Acme", "Acme", "Bolt", "")),
                         severity=dice.choice(("warning", "high")),

@@ -1,30 +1,22 @@
 """A source that is not read any more is told once, and is over when it is read again."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from db.errors import NotAuthorised, SourceUnavailable
+from db.errors import NotAuthorised, RateLimited, SourceUnavailable, StreamRefused
 from db.filters import Filter
-from db.records import Alert
+from db.records import Alert, Batch
 from db.store import Store
 from jobs.collect import collect
 from jobs.outcome import Outcome
 from jobs.rules import Watching
 from jobs.schedule import Job, run_job
 from jobs.stale import stale
-from tests.support import HOUR, MINUTE, NOW, Script, batch, source
+from tests.support import DAY, HOUR, MINUTE, NOW, Script, batch, source
 
 QUARTER = 15 * MINUTE
 DOWN = SourceUnavailable("the platform did not answer <b>@everyone</b> " + "x" * 500)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "sentimon.db") as store:
-        yield store
 
 
 def read(store: Store, now: datetime, error: Exception | None = None, name: str = "x-main") -> None:
@@ -183,3 +175,112 @@ def test_each_source_has_its_own_alert_and_who_took_it_keeps_it(store: Store) ->
         store.alerts.take(one.id, "ann", NOW)
     stale(store, given, NOW + 3 * HOUR)
     assert [alert.taken_by for alert in store.alerts.open()] == ["ann", None]
+
+
+# --- one stream of several --------------------------------------------------------------------------------------------
+
+GONE = StreamRefused("the feed example.org/b has nothing at this address (404)")
+ONE, OTHER = "https://example.org/a", "https://example.org/b?key=secret"
+
+
+def read_two(store: Store, now: datetime, **other: Exception | None) -> None:
+    """Read a source of two feeds; what is given is raised: by `one`, by the `other`, or by both."""
+    both = other.get("both")
+    given = {ONE: other.get("one") or both, OTHER: other.get("other") or both}
+    play: dict[str, list[Batch | BaseException]] = {name: [error or batch(cursor="1")] for name, error in given.items()}
+    collect(store, source(Script(play)), [], now)
+
+
+def turns(store: Store, start: datetime, end: datetime, **other: Exception | None) -> list[Alert]:
+    """Read the two feeds and look, in every turn."""
+    found: list[Alert] = []
+    while start <= end:
+        read_two(store, start, **other)
+        found = look(store, start)
+        start += QUARTER
+    return found
+
+
+def test_a_feed_that_is_gone_is_told_as_long_after_its_last_reading_as_a_source_would_be(store: Store) -> None:
+    read_two(store, NOW)
+    assert turns(store, NOW + QUARTER, NOW + HOUR, other=GONE) == []
+    (alert,) = turns(store, NOW + HOUR + QUARTER, NOW + 3 * HOUR, other=GONE)
+    assert (alert.brand, alert.rule, alert.severity) == ("", "stale source", "warning")
+    assert (alert.scope, alert.stream) == (f"x-main\n{OTHER}", OTHER)
+    assert (alert.starts, alert.last_seen, alert.found_at) == (NOW, NOW + 3 * HOUR, NOW + HOUR + QUARTER)
+    assert turns(store, NOW + 4 * HOUR, NOW + 4 * HOUR) == []
+    (over,) = store.alerts.find(Filter())
+    assert (over.id, over.ends) == (alert.id, NOW + 4 * HOUR)
+
+
+def test_it_is_named_without_the_parameters_of_its_address_and_with_why(store: Store) -> None:
+    read_two(store, NOW)
+    (alert,) = turns(store, NOW + QUARTER, NOW + 2 * HOUR, other=GONE)
+    plain = alert.summary.replace("\u200b", "")
+    assert plain.startswith("x-main (https://example.org/b?…): not read since Wed 2026-03-04 12:00 UTC: the feed")
+    assert "(404)" in plain
+    assert "secret" not in plain
+
+
+def test_a_feed_that_could_never_be_read_is_told_from_its_first_try_on(store: Store) -> None:
+    (alert,) = turns(store, NOW, NOW + 2 * HOUR, other=DOWN)
+    assert (alert.stream, alert.starts) == (OTHER, NOW)
+
+
+def test_after_twelve_hours_one_feed_is_severe_too(store: Store) -> None:
+    read_two(store, NOW)
+    (alert,) = turns(store, NOW + QUARTER, NOW + 12 * HOUR, other=GONE)
+    assert alert.severity == "high"
+
+
+def test_where_nothing_of_a_source_is_read_one_alert_tells_it_whichever_feed_failed_first(store: Store) -> None:
+    read_two(store, NOW)
+    read_two(store, NOW + QUARTER, other=DOWN)
+    (alert,) = turns(store, NOW + 2 * QUARTER, NOW + 4 * HOUR, both=DOWN)
+    assert (alert.scope, alert.starts) == ("x-main", NOW + QUARTER)
+
+
+def test_what_stays_unread_when_the_rest_of_a_source_is_read_again_is_told_then(store: Store) -> None:
+    read_two(store, NOW)
+    (whole,) = turns(store, NOW + QUARTER, NOW + 3 * HOUR, both=DOWN)
+    (alert,) = turns(store, NOW + 4 * HOUR, NOW + 4 * HOUR, other=DOWN)
+    assert (alert.stream, alert.starts) == (OTHER, NOW)
+    (over,) = (each for each in store.alerts.find(Filter()) if each.id == whole.id)
+    assert over.ends == NOW + 4 * HOUR
+
+
+def test_the_alert_on_a_feed_goes_on_while_the_whole_source_is_away_and_after(store: Store) -> None:
+    read_two(store, NOW)
+    (alert,) = turns(store, NOW + QUARTER, NOW + 2 * HOUR, other=GONE)
+    during = turns(store, NOW + 2 * HOUR + QUARTER, NOW + 4 * HOUR, both=DOWN)
+    assert [each.scope for each in during] == [alert.scope, "x-main"]
+    (after,) = turns(store, NOW + 5 * HOUR, NOW + 5 * HOUR, other=GONE)
+    assert (after.id, after.starts) == (alert.id, NOW)
+
+
+def test_a_feed_that_is_no_longer_configured_is_over_with_the_next_reading_of_the_others(store: Store) -> None:
+    read_two(store, NOW)
+    assert len(turns(store, NOW + QUARTER, NOW + 2 * HOUR, other=GONE)) == 1
+    collect(store, source(Script({ONE: [batch(cursor="2")], "new": [GONE]}), fingerprint="2"), [], NOW + 3 * HOUR)
+    assert look(store, NOW + 3 * HOUR) == []
+
+
+def test_a_run_that_a_limit_ends_before_a_feed_raises_nothing_on_it(store: Store) -> None:
+    read_two(store, NOW)
+    for turn in range(1, 4):
+        limit = RateLimited("wait", NOW + turn * QUARTER)
+        assert turns(store, NOW + turn * QUARTER, NOW + turn * QUARTER, one=limit) == []
+    assert turns(store, NOW + HOUR, NOW + HOUR) == []
+
+
+def test_each_feed_has_its_own_alert(store: Store) -> None:
+    play = {name: [batch(cursor="1")] for name in ("a", "b", "c")}
+    for turn in range(7):
+        broken: dict[str, list[Batch | BaseException]] = {"a": [GONE], "b": [DOWN]} if turn else {}
+        collect(store, source(Script(play | broken)), [], NOW + turn * QUARTER)
+        look(store, NOW + turn * QUARTER)
+    assert {alert.stream for alert in store.alerts.open()} == {"a", "b"}
+    with store.transaction():
+        store.sources.configured("x-main", "x", "2")
+    collect(store, source(Script(play), fingerprint="2"), [], NOW + DAY)
+    assert look(store, NOW + DAY) == []
