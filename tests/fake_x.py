@@ -78,7 +78,7 @@ class FakeX:
     limit: int = 450  # requests a quarter of an hour, of each kind
     slow: float = 1.0  # seconds that a "slow" answer takes
     hold: float = 0.0  # seconds that the stream stays open when it has told all
-    chatter: bool = False  # and says that it is alive, all the time
+    chatter: bytes = b""  # what it sends meanwhile, all the time
     ended: int = 0  # streams that X closed
     listened: Callable[[], None] | None = None  # called when somebody listens to the stream
     repeat_token: bool = False  # every page names the same next page

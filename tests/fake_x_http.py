@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.chunk(json.dumps(line).encode() + b"\r\n")
         for _ in range(int(self.x.hold / 0.02) if self.x.chatter else 0):
             if not self.x.closing.wait(0.02):
-                self.chunk(b"\r\n")
+                self.chunk(self.x.chatter)
         self.x.closing.wait(0 if self.x.chatter else self.x.hold)
         if cut:
             return self.hang_up()

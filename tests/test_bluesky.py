@@ -366,6 +366,8 @@ def test_without_an_account_stored_posts_cannot_be_checked(stream: Rig) -> None:
         ({"jetstream_url": "https://bsky.network"}, "wss://"),
         ({"service_url": "http://bsky.social"}, "https"),
         ({"service_url": "bsky.social"}, "address"),
+        ({"service_url": "https://bsky.social:https"}, "address"),
+        ({"service_url": "https://bsky.social/?a=b"}, "address"),
         ({"listen": 0}, "greater than 0"),
     ],
 )

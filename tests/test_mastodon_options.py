@@ -52,6 +52,8 @@ def test_the_instance_is_a_name_or_an_address(given: str, meant: str) -> None:
         {"instance": "https://user:word@mastodon.social"},
         {"instance": "https://mastodon.social/about"},
         {"instance": "ftp://mastodon.social"},
+        {"instance": "mastodon.social:https"},
+        {"instance": "https://[::1"},
         {"instance": ""},
         {"hashtags": ["two words"]},
         {"hashtags": ["acme*"]},

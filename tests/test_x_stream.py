@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -77,12 +78,14 @@ def test_there_is_a_rule_for_each_search_and_those_of_others_are_left_alone(
     assert fake.rules == {"4": ("acme -is:retweet", "sentimon: Acme")}
 
 
-@pytest.mark.parametrize("chatter", [False, True])
-def test_it_hangs_up_in_time_whether_x_is_silent_or_not(fake: FakeX, clock: Clock, chatter: bool) -> None:
+@pytest.mark.parametrize("chatter", [b"", b"\r\n", b"x"], ids=["silent", "alive", "a line without end"])
+def test_it_hangs_up_in_time_whether_x_is_silent_or_not(fake: FakeX, clock: Clock, chatter: bytes) -> None:
     fake.hold, fake.chatter = 30, chatter
     heard = fake.air("acme is down")
-    job = Job(source(fake, listen=0.3), clock, stream="filtered")
+    job = Job(source(fake, listen=0.3, timeout=2), clock, stream="filtered")
+    began = monotonic()
     job.run()
+    assert monotonic() - began < 20
     assert job.mentions.keys() == {heard}
     assert len(fake.asked("stream")) == 1
     assert fake.ended == 0  # X would have gone on

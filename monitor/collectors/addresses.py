@@ -25,7 +25,7 @@ def secret_address(url: str) -> str:
         host, _ = parts.hostname, parts.port  # a port that is no number raises
     except ValueError:
         host = None
-    if not host or not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url, re.IGNORECASE):
+    if not host or not re.fullmatch(r"https?://[^\s/?#@\\]+(/[^\s?#]*)?", url, re.IGNORECASE):
         raise ValueError("must be an address such as https://api.example.org")
     if parts.scheme == "http" and host not in _LOOPBACK:
         raise ValueError("must begin with https: a secret is sent there")

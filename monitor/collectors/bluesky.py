@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validato
 from db.errors import InputError
 from db.records import Batch, Checked, Gap, Position
 from jobs.collector import Collector, Meter
+from monitor.collectors.addresses import secret_address
 from monitor.collectors.bluesky_api import Account
 from monitor.collectors.bluesky_parse import is_post
 from monitor.collectors.bluesky_reply import BlueskyReplier
@@ -25,8 +26,6 @@ POSTS, NOTIFICATIONS, SEARCH = "posts", "notifications", "search:"
 LIVE = timedelta(seconds=3)  # the stream is caught up when its events are so new
 BEHIND = timedelta(minutes=1)  # an end of reading that is told: clocks may differ by less
 FIRST = timedelta(days=1)  # what a first search reads of the past
-
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def _duration(text: str) -> str:
@@ -44,15 +43,6 @@ def _stream_address(url: str) -> str:
     return url.rstrip("/")
 
 
-def _service_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise ValueError("give an address such as https://bsky.social")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ValueError("must begin with https: the password is sent there")
-    return url.rstrip("/")
-
-
 class BlueskyOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     """The options of a source of kind "bluesky"."""
 
@@ -66,7 +56,7 @@ class BlueskyOptions(BaseModel, extra="forbid", hide_input_in_errors=True):
     replies: bool = False  # posts are answered in the name of the account
     timeout: Annotated[float, Field(gt=0, le=300)] = 15  # seconds
     jetstream_url: Annotated[str, AfterValidator(_stream_address)] = "wss://jetstream.us-east.bsky.network/xrpc"
-    service_url: Annotated[str, AfterValidator(_service_address)] = "https://bsky.social"
+    service_url: Annotated[str, AfterValidator(secret_address)] = "https://bsky.social"
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -13,6 +13,7 @@ from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
 from db.errors import CollectorError, NotAuthorised, RateLimited, SourceUnavailable
 from db.records import Mention
 from monitor.collectors.bluesky_parse import COLLECTION, read_all, read_view
+from monitor.collectors.deadline import PATIENCE, Deadline, Opened
 from monitor.collectors.fetch import AGENT, LONGEST_WAIT, wait_until
 
 if TYPE_CHECKING:
@@ -195,11 +196,32 @@ class Account:
 
 
 def _request(timeout: float) -> "Request":
+    import httpx
     from atproto import Request
     from atproto_client.request import Response
 
+    opened, late = Opened(), f"no whole answer in {PATIENCE * timeout:g} seconds"
+
     class Lenient(Request):  # type: ignore[misc]
-        """Reads JSON as Python does: atproto's parser refuses a page for half a character in one post."""
+        """Reads JSON as Python does: atproto's parser refuses a page for half a character in one post.
+
+        Each answer has a deadline. What the client asks beside it fails with it: the server is in trouble.
+        """
+
+        def _send_request(self, method: str, url: str, **given: Any) -> httpx.Response:
+            with Deadline(PATIENCE * timeout) as deadline:
+                deadline.watch(opened.sockets)
+                try:
+                    answer: httpx.Response = super()._send_request(
+                        method, url, extensions={"trace": opened.note}, **given
+                    )
+                except Exception as error:
+                    if deadline.over:
+                        raise httpx.ReadTimeout(late) from error
+                    raise
+            if deadline.over:  # shut in the middle, an answer without a length looks whole
+                raise httpx.ReadTimeout(late)
+            return answer
 
         def get(self, *args: Any, **kwargs: Any) -> Response:
             answer = self._send_request("GET", *args, **kwargs)

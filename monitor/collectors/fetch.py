@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from db.errors import RateLimited, SourceUnavailable, StreamRefused
+from monitor.collectors.deadline import PATIENCE, Deadline, Opened
 
 if TYPE_CHECKING:
     import ssl
@@ -19,23 +19,22 @@ AGENT = "sentimon/0.1 (self-hosted brand monitor)"
 WAIT = timedelta(minutes=15)  # where a platform asks to wait and does not say how long
 LONGEST_WAIT = timedelta(days=1)
 LARGEST = 20_000_000  # bytes of an answer: more is no page of posts
-PATIENCE = 4  # timeouts that an answer may take in all: a timeout alone is for each part of it
 
 
-class Limit:
+class Limit(Deadline):
     """How much an answer may be, and how long it may take; parts of it could come without end."""
 
     def __init__(self, name: str, timeout: float) -> None:
-        self._name, self._seconds = name, PATIENCE * timeout
-        self._until = monotonic() + self._seconds
+        super().__init__(PATIENCE * timeout)
+        self._name = name
 
     def check(self, size: int = 0) -> None:
         """Raise SourceUnavailable where it has grown to more bytes than that, or has taken longer."""
         if size > LARGEST:
             raise SourceUnavailable(f"{self._name} sent more than {LARGEST // 1_000_000} MB at once")
-        if monotonic() > self._until:
+        if self.over:
             raise SourceUnavailable(
-                f"{self._name} did not send all of its answer in {self._seconds:g} seconds; the next run tries again"
+                f"{self._name} did not send all of its answer in {self.seconds:g} seconds; the next run tries again"
             )
 
 
@@ -49,13 +48,13 @@ class Fetcher:
         import httpx
 
         self._name, self._timeout, self._now, self._busy = name, timeout, now, busy
-        self._limit = Limit(name, timeout)
+        self._opened = Opened()
         self._client = httpx.Client(
             timeout=timeout,
             follow_redirects=True,
             headers={"User-Agent": AGENT},
             verify=_certificates(),
-            event_hooks={"response": [lambda answer: _limited(answer, self._limit)]},
+            event_hooks={"response": [_unread_if_redirected]},
         )
 
     def __enter__(self) -> Self:
@@ -73,17 +72,21 @@ class Fetcher:
         """
         import httpx
 
-        self._limit = Limit(self._name, self._timeout)
+        traced = {"trace": self._opened.note}
         try:
-            with self._client.stream("GET", url, params=params, headers=headers) as answer:
-                body = bytearray()
-                for part in answer.iter_bytes():
-                    body += part
-                    self._limit.check(len(body))
+            with Limit(self._name, self._timeout) as limit:
+                limit.watch(self._opened.sockets)
+                with self._client.stream("GET", url, params=params, headers=headers, extensions=traced) as answer:
+                    body = bytearray()
+                    for part in answer.iter_bytes():
+                        body += part
+                        limit.check(len(body))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            limit.check()
             raise SourceUnavailable(
                 f"{self._name} did not answer ({type(error).__name__}); the next run tries again"
             ) from error
+        limit.check()  # shut in the middle, an answer without a length looks whole
         status = answer.status_code
         if status in self._busy:
             again = wait_until(answer.headers, self._now)
@@ -129,22 +132,21 @@ def _certificates() -> "ssl.SSLContext":
     return httpx.create_ssl_context()
 
 
-def _limited(answer: "httpx.Response", limit: Limit) -> None:
-    """Look at the time with each part that comes, whatever it unpacks to. What only says where to go is not read."""
+def _unread_if_redirected(answer: "httpx.Response") -> None:
+    """What only says where to go is not read."""
     import httpx
 
-    stream = cast(httpx.SyncByteStream, answer.stream)
+    if answer.has_redirect_location:
+        stream = cast(httpx.SyncByteStream, answer.stream)
 
-    class Limited(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            for part in () if answer.has_redirect_location else stream:
-                limit.check()
-                yield part
+        class Unread(httpx.SyncByteStream):
+            def __iter__(self) -> Iterator[bytes]:
+                return iter(())
 
-        def close(self) -> None:
-            stream.close()
+            def close(self) -> None:
+                stream.close()
 
-    answer.stream = Limited()
+        answer.stream = Unread()
 
 
 def _plain(headers: Mapping[str, str]) -> dict[str, str]:

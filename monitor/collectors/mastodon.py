@@ -13,6 +13,7 @@ from db.errors import InputError, SourceUnavailable
 from db.records import Batch, Checked, Gap, Mention, Position
 from jobs.collector import Meter
 from models.tokens import TAG_TYPED, wild
+from monitor.collectors.addresses import secret_address
 from monitor.collectors.dialects import mastodon_queries
 from monitor.collectors.mastodon_api import PAGE, Api, Limits
 from monitor.collectors.mastodon_live import Live
@@ -34,17 +35,15 @@ from monitor.plugins import Brand, CollectorKind, RegisterCollector, hookimpl
 LIVE = "live"
 START = "0"  # below every id
 KEPT = 100  # requests that looking after old posts leaves to the live runs; Mastodon allows 300 in five minutes
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def _instance(text: str) -> str:
     """As an address without a path."""
     url = text.strip() if "://" in text else f"https://{text.strip()}"
-    if not re.fullmatch(r"https?://[^\s/?#@\\]+/?", url) or not urlsplit(url).hostname:
-        raise ValueError('must be a server such as "mastodon.social"')
-    if url.startswith("http://") and urlsplit(url).hostname not in _LOOPBACK:
-        raise ValueError("must begin with https")
-    return url.rstrip("/").lower()
+    address = secret_address(url).lower()
+    if urlsplit(address).path:
+        raise ValueError('must be a server such as "mastodon.social", without a path')
+    return address
 
 
 def _tags(names: list[str]) -> list[str]:

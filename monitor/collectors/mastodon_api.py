@@ -155,7 +155,7 @@ class Api:
         """From now on let a POST to a path through once; what is returned knows whether it can have left."""
         from monitor.collectors.once import Once
 
-        once = Once(path, self._timeout)
+        once = Once(path, self._timeout, head_only=True)
         self._session.mount(self._instance, once)
         return once
 
@@ -205,12 +205,18 @@ class Api:
         if limits.left is not None and limits.left <= self._keep and self._now < limits.renewed_at:
             raise self._limited(limits.renewed_at)
         self._last.status, self._last.headers, self._last.is_list, self._last.refused = None, {}, False, None
+        limit = Limit(self._host, self._timeout)
         try:
-            answer = call()
+            with limit:
+                answer = call()
         except _faults() as error:
+            limit.check()
             raise self._fault() from error
         finally:
+            if limit.over:  # shut in the middle, an answer can look whole, and has no status
+                self._last.status = None
             self._note_limits()
+        limit.check()
         return answer
 
     def _note_limits(self) -> None:
@@ -273,6 +279,10 @@ def _again(headers: dict[str, str], now: datetime) -> datetime:
 def _session(last: _Last, instance: str, timeout: float) -> "requests.Session":
     import requests
 
+    from monitor.collectors.adapter import Timely
+
+    size = Limit(urlsplit(instance).netloc, timeout)  # of the time, whoever asks has one
+
     def note(response: requests.Response, *args: Any, **kwargs: Any) -> None:
         streams = urlsplit(response.url).path.startswith(STREAMS)
         if last.opened and streams and response.status_code == 200:
@@ -280,7 +290,7 @@ def _session(last: _Last, instance: str, timeout: float) -> "requests.Session":
             last.opened(response)  # and read as it comes
             return
         try:
-            body = _body(response, Limit(urlsplit(instance).netloc, timeout))  # an answer cut short has no status
+            body = _body(response, size)  # an answer cut short has no status
         except SourceUnavailable as error:
             last.refused = error  # the client would hide it
             raise
@@ -293,6 +303,8 @@ def _session(last: _Last, instance: str, timeout: float) -> "requests.Session":
 
     session = requests.Session()
     session.max_redirects = 5
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, Timely(timeout, head_only=True))
     if instance.startswith("https://"):
         del session.adapters["http://"]  # the server names where its streams are: the token goes nowhere in the clear
     session.hooks["response"].append(note)

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from db.errors import CollectorError, NotAuthorised, RateLimited, ReplyRefused
+from monitor.collectors.adapter import Timely
 from monitor.collectors.x_faults import never_sent
 
 SOON = timedelta(minutes=1)  # until what did not leave for want of a connection is tried again
@@ -20,20 +20,19 @@ class SecondTry(requests.RequestException):
     """A client library wanted to send a reply again by itself."""
 
 
-class Once(HTTPAdapter):
+class Once(Timely):
     """Lets a POST to one path through once, and knows whether it can have left.
 
     A proxy may have put another path before it.
     """
 
-    def __init__(self, path: str, timeout: float) -> None:
-        self._path, self._timeout = path, timeout
+    def __init__(self, path: str, timeout: float, head_only: bool = False) -> None:
+        self._path = path
         self.left = False  # whether the platform can have got it
         self._tried = False
-        super().__init__()
+        super().__init__(timeout, head_only)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        options["timeout"] = self._timeout
         if request.method != "POST" or not _path_of(request).endswith(self._path):
             return super().send(request, *args, **options)
         if self._tried:

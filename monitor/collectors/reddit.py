@@ -373,11 +373,8 @@ def _client(options: RedditOptions, last: _Last) -> "praw.Reddit":
 def _session(timeout: float, last: _Last) -> "requests.Session":
     """Note each answer in `last`, and set the timeout: praw's own option for it reaches no request."""
     import requests
-    from requests.adapters import HTTPAdapter
 
-    class Timely(HTTPAdapter):
-        def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-            return super().send(request, *args, **{**kwargs, "timeout": timeout})
+    from monitor.collectors.adapter import Timely
 
     def note(response: requests.Response, *args: Any, **kwargs: Any) -> None:
         last.status = response.status_code
@@ -389,8 +386,8 @@ def _session(timeout: float, last: _Last) -> "requests.Session":
 
     session = requests.Session()
     session.hooks["response"].append(note)
-    session.mount("https://", Timely())
-    session.mount("http://", Timely())
+    session.mount("https://", Timely(timeout))
+    session.mount("http://", Timely(timeout))
     return session
 
 

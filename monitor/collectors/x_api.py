@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import requests
 import tweepy
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from db.errors import BudgetSpent, CollectorError, NotAuthorised, RateLimited, SourceUnavailable
 from jobs.collector import Meter
 from jobs.meter import next_month
+from monitor.collectors.adapter import Timely
 from monitor.collectors.x_faults import body_of, never_sent, reason_of, told
 from monitor.collectors.x_limits import WAIT, Limits, renewed
 from monitor.collectors.x_options import XOptions
@@ -38,15 +38,15 @@ OPTIONAL = {  # what a plan may lack, and the option that does without
 FIELDS = ["created_at", "author_id", "lang", "public_metrics", "referenced_tweets", "note_tweet"]
 
 
-class Transport(HTTPAdapter):
+class Transport(Timely):
     """Adds what tweepy lacks: a timeout on every request, and a base URL.
 
     The bearer token is put in here as well, because tweepy writes the headers that it knows of to the debug log.
     """
 
     def __init__(self, url: str, token: str, timeout: float | tuple[float, float]) -> None:
-        self._url, self._token, self._timeout = url.rstrip("/"), token, timeout
-        super().__init__()
+        self._url, self._token = url.rstrip("/"), token
+        super().__init__(timeout)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         if self._url != HOST:
@@ -54,7 +54,6 @@ class Transport(HTTPAdapter):
             request.url = f"{self._url}{asked.path}" + (f"?{asked.query}" if asked.query else "")
             options["proxies"] = get_environ_proxies(request.url)  # those given were chosen for the other host
         request.headers["Authorization"] = f"Bearer {self._token}"
-        options["timeout"] = self._timeout
         return super().send(request, *args, **options)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from db.errors import SourceUnavailable
 from db.records import Checked, Mention
+from monitor.collectors.deadline import PATIENCE, Deadline
 from monitor.collectors.x_parse import read_mentions, versions
 from monitor.collectors.x_search import tell
 
@@ -97,32 +98,35 @@ class ComplianceJob:
         """Send the ids, or fetch the result. No header of ours goes along, and no redirect is followed."""
         import requests
 
+        from monitor.collectors.adapter import Timely
+
         if not self._is_safe(url):
             raise SourceUnavailable("X names a place for a compliance job that is neither its own nor Google's storage")
         headers = {"Content-Type": "text/plain"} if body is not None else {}
         received = bytearray()
+        timely = Timely(self.options.timeout)
         try:
-            with (
-                requests.Session() as session,
-                session.request(
-                    method,
-                    url,
-                    data=body,
-                    headers=headers,
-                    timeout=self.options.timeout,
-                    allow_redirects=False,
-                    stream=True,
-                ) as answer,
-            ):
-                status = answer.status_code
-                for part in answer.iter_content(65_536):
-                    received += part
-                    if len(received) > LARGEST:
-                        raise SourceUnavailable(f"X sent a compliance result of more than {LARGEST // 1_000_000} MB")
+            with Deadline(PATIENCE * self.options.timeout) as deadline, requests.Session() as session:
+                session.mount("https://", timely)
+                session.mount("http://", timely)
+                with session.request(
+                    method, url, data=body, headers=headers, allow_redirects=False, stream=True
+                ) as answer:
+                    status = answer.status_code
+                    for part in answer.iter_content(65_536):
+                        received += part
+                        if len(received) > LARGEST:
+                            most = LARGEST // 1_000_000
+                            raise SourceUnavailable(f"X sent a compliance result of more than {most} MB")
         except (requests.RequestException, ValueError) as error:
             raise SourceUnavailable(
                 f"X's store of compliance jobs did not answer ({type(error).__name__}); the next run tries again"
             ) from error
+        if deadline.over:
+            raise SourceUnavailable(
+                f"X's store of compliance jobs did not send all of its answer in {deadline.seconds:g} seconds; "
+                "the next run tries again"
+            )
         if not 200 <= status < 300:
             raise SourceUnavailable(f"X's store of compliance jobs answered {status}; the next run tries again")
         return bytes(received)

@@ -17,6 +17,7 @@ import tweepy
 
 from db.errors import BudgetSpent, RateLimited, SourceUnavailable
 from db.records import Batch
+from monitor.collectors.deadline import Deadline
 from monitor.collectors.x_api import FEWEST, FIELDS, Api
 from monitor.collectors.x_options import XOptions
 from monitor.collectors.x_parse import Page, Unreadable, read_mentions, read_page
@@ -48,7 +49,8 @@ class Look:
 
         def listen() -> Page:
             hang_up.start()
-            listener.filter(tweet_fields=FIELDS)
+            with Deadline(self.options.listen + self.options.timeout):  # also where bytes come, and never a post
+                listener.filter(tweet_fields=FIELDS)
             return listener.heard()
 
         try:

@@ -19,6 +19,7 @@ from googleapiclient.errors import Error
 
 from db.errors import CollectorError, NotAuthorised, RateLimited, SourceUnavailable
 from jobs.collector import Meter
+from monitor.collectors.deadline import PATIENCE, Deadline, Watched
 from monitor.collectors.fetch import wait_until
 from monitor.collectors.youtube_parse import UNREADABLE, Page, read_page
 
@@ -44,6 +45,14 @@ class PageExpired(SourceUnavailable):
     """YouTube no longer knows the page that reading was to go on from."""
 
 
+class _Http(Watched, httplib2.HTTPConnectionWithTimeout):  # type: ignore[misc]  # httplib2 has no types
+    pass
+
+
+class _Https(Watched, httplib2.HTTPSConnectionWithTimeout):  # type: ignore[misc]
+    pass
+
+
 class Transport(httplib2.Http):  # type: ignore[misc]
     """Puts in the key, which the client would write to its log and into its errors, and refuses what is no answer.
 
@@ -53,11 +62,15 @@ class Transport(httplib2.Http):  # type: ignore[misc]
     def __init__(self, key: str, timeout: float, now: datetime) -> None:
         super().__init__(timeout=timeout)
         self.follow_redirects = False
-        self._key, self._now = key, now
+        self._key, self._now, self._seconds = key, now, PATIENCE * timeout
 
     def request(self, uri: str, *args: Any, **kwargs: Any) -> tuple[Any, bytes]:
-        """Send a request. Raises what a status other than 200 means."""
-        answer, content = super().request(f"{uri}&{urlencode({'key': self._key})}", *args, **kwargs)
+        """Send a request. Raises what a status other than 200 means, and TimeoutError for an answer without end."""
+        kwargs["connection_type"] = _Https if uri.startswith("https:") else _Http
+        with Deadline(self._seconds) as deadline:
+            answer, content = super().request(f"{uri}&{urlencode({'key': self._key})}", *args, **kwargs)
+        if deadline.over:  # shut in the middle, an answer without a length looks whole
+            raise TimeoutError(f"no whole answer in {self._seconds:g} seconds")
         if answer.status != 200:
             raise _fault(answer.status, answer, content, self._now)
         return answer, content
