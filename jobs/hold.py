@@ -17,7 +17,8 @@ def held(
 ) -> str | None:
     """Say why nobody is told of an alert, or None. First it may be inhibited, then silenced.
 
-    `others` are all alerts of late; `untold` are the brands that are watched but not told of (competitors).
+    `others` are all alerts of late, or the `causes` among them; `untold` are the brands that are watched but not told
+    of (competitors).
     """
     if alert.brand in untold:
         return "a competitor's: competitors = true in [alerts] tells of them"
@@ -31,23 +32,36 @@ def stories(alerts: Sequence[Alert]) -> list[Alert]:
 
     A silence changes who is told, not what explains what. `Alerts.find` (db/alerts.py) says the same of stored ones.
     """
-    return [alert for alert in alerts if _inhibited(alert, alerts, lambda other: False) is None]
+    others = causes(alerts)
+    return [alert for alert in alerts if _inhibited(alert, others, lambda other: False) is None]
+
+
+def causes(alerts: Iterable[Alert]) -> list[Alert]:
+    """Return those that others may be part of. They are few: thousands, each asked of each, would take seconds."""
+    return [alert for alert in alerts if _explains(alert)]
+
+
+def _explains(alert: Alert) -> bool:
+    """Whether others may be part of it: it is a spike of a whole brand, or a source that is not read."""
+    if alert.rule == "stale source":
+        return not alert.stream  # where one stream lacks, the hours count as partly read, and nobody is silent in them
+    return alert.rule == "negative spike" and not alert.scope
 
 
 def _inhibited(alert: Alert, others: Iterable[Alert], is_silenced: Callable[[Alert], bool]) -> str | None:
     """What nobody is told of explains nothing."""
     for other in others:
-        if other.id == alert.id or not at_the_same_time(alert, other):
+        if other.id == alert.id or not _explains(other) or not at_the_same_time(alert, other):
             continue
-        # Where one stream lacks, the hours count as partly read, and nobody is silent in them: see jobs/survey.py.
-        if alert.rule == "silence" and other.rule == "stale source" and not other.stream:
-            return f"inhibited: the source {other.scope} was not read"
-        if other.brand != alert.brand or other.scope:
+        if other.rule == "stale source":
+            if alert.rule == "silence":
+                return f"inhibited: the source {other.scope} was not read"
             continue
-        is_slice = alert.rule == other.rule == "negative spike" and alert.scope
-        explained = alert.rule in EXPLAINED_BY_SPIKE and other.rule == "negative spike"
-        explained = explained and not (alert.rule == "single post" and alert.severity != "warning")
-        if (is_slice or explained) and not is_silenced(other):
+        is_slice = alert.rule == "negative spike" and alert.scope
+        explained = alert.rule in EXPLAINED_BY_SPIKE and not (
+            alert.rule == "single post" and alert.severity != "warning"
+        )
+        if other.brand == alert.brand and (is_slice or explained) and not is_silenced(other):
             return f"inhibited: part of alert {other.id}, {other.rule}"
     return None
 

@@ -19,7 +19,7 @@ from jobs import digest
 from jobs.channel import Message
 from jobs.compose import POSTS_SHOWN, compose
 from jobs.decide import MAX_AGE, Reason, decide
-from jobs.hold import at_the_same_time, held
+from jobs.hold import at_the_same_time, causes, held
 from jobs.letter import Page
 from jobs.links import NO_LINKS, Links
 from jobs.outcome import Outcome
@@ -93,7 +93,7 @@ def _hold(store: Store, alerts: Sequence[Alert], untold: Sequence[str], now: dat
     """Note of each alert why nobody is told of it now, and return them as they are then."""
     silences = store.silences.ending_after(now)
     of_brand = defaultdict[str, list[Alert]](list)
-    for alert in alerts:
+    for alert in causes(alerts):
         of_brand[alert.brand].append(alert)
     noted = []
     for alert in alerts:
