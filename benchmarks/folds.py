@@ -85,7 +85,8 @@ def predict_fold(recipe: Recipe, data: Path, source: str, posts: Posts, start: P
             raise InputError(f"{start or '--start'}: no model to train from without {source}; name one with --start")
         training = training_posts(recipe, data, source, posts)
         log.info("without %s: %d posts to train on, then %d to predict", source, len(training), len(posts))
-        train(start, training, model, recipe.phases[-1], recipe.seed + len(recipe.phases) - 1, recipe.marks)
+        seed = recipe.seed + len(recipe.phases) - 1
+        train(start, training, model, recipe.phases[-1], seed, recipe.marks, recipe.attends)
     partial = path.with_suffix(".partial")
     partial.write_text("".join(json.dumps(asdict(one)) + "\n" for one in predict(model, posts)), encoding="utf-8")
     partial.replace(path)

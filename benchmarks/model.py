@@ -141,10 +141,17 @@ def measure(found: list[str], big: Any) -> tuple[list[Line], dict[str, Mapping[s
 
 def operations(network: MentionModel, posts: int, tokens: int) -> int:
     """Count the floating point operations of reading so many posts of so many tokens: linear layers and attention."""
-    layers = network.encoder.encoder.layer
-    weights = sum(part.weight.numel() for part in layers.modules() if isinstance(part, torch.nn.Linear))
-    products = 4 * len(layers) * network.encoder.config.hidden_size * tokens  # for each token: with keys, with values
-    return posts * tokens * (2 * weights + products)
+    layers, size = network.encoder.encoder.layer, network.encoder.config.hidden_size
+    products = 4 * size * tokens  # of one that asks: with keys, with values
+    each, once = 2 * _weights(layers) + len(layers) * products, 0  # of a token, of a post
+    if network.pooling is not None:
+        asked = 2 * 2 * size * size  # key and value of every token
+        each, once = each + asked, 2 * _weights(network.pooling) - asked + products
+    return posts * (tokens * each + once)
+
+
+def _weights(part: torch.nn.Module) -> int:
+    return sum(one.weight.numel() for one in part.modules() if isinstance(one, torch.nn.Linear))
 
 
 def _varied() -> Iterator[str]:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, BertModel
 
 from db.labels import LABELS
 from models.batches import Encoding, tokenise
+from models.pooling import AttentionPooling, mean
 from models.text import mark
 
 LONGEST = 128  # tokens
@@ -22,9 +23,10 @@ ITS_OWN = ("sentimon_version", "sentimon_plan")  # in config.json: not true of w
 
 
 class MentionModel(nn.Module):
-    """A sentence encoder, the mean over its tokens, and a linear head for each entry of `db.labels.LABELS`.
+    """A sentence encoder, what it makes of a post as a whole, and a linear head for each entry of `db.labels.LABELS`.
 
-    A folder holds `config.json` (the encoder's, with our name under `architectures`) and `model.safetensors`.
+    A post as a whole is the mean over its tokens, or what `AttentionPooling` makes of them. A folder holds
+    `config.json` (the encoder's, with our name under `architectures`) and `model.safetensors`.
     """
 
     def __init__(self, encoder: Any) -> None:
@@ -37,6 +39,9 @@ class MentionModel(nn.Module):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
         self.heads = nn.ModuleDict(heads)
+        self.pooling: AttentionPooling | None = None
+        if getattr(encoder.config, "sentimon_pooling", "mean") == "attention":
+            self.attend()
 
     @property
     def marks(self) -> bool:
@@ -46,6 +51,17 @@ class MentionModel(nn.Module):
     @marks.setter
     def marks(self, marks: bool) -> None:
         self.encoder.config.sentimon_marks = marks
+
+    def attend(self) -> None:
+        """Let the last layer be computed once a post from now on (`AttentionPooling`).
+
+        Raises TypeError where the encoder is not BERT.
+        """
+        if self.pooling is None:
+            if not isinstance(self.encoder, BertModel):
+                raise TypeError("attention pooling is made of a layer of BERT")
+            self.encoder.config.sentimon_pooling = "attention"
+            self.pooling = AttentionPooling(self.encoder.encoder.layer.pop(-1))
 
     @classmethod
     def start(cls, folder: Path) -> "MentionModel":
@@ -85,10 +101,10 @@ class MentionModel(nn.Module):
         return {name: head(pooled) for name, head in self.heads.items()}
 
     def pool(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Tensor:
-        """Read token ids; give what the heads look at, of shape (posts, size): the mean over the tokens."""
+        """Read token ids; give what the heads look at, of shape (posts, size)."""
         hidden = self.encoder(input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        return torch.as_tensor((hidden * mask).sum(1) / mask.sum(1).clamp(min=1))
+        whole = mean if self.pooling is None else self.pooling
+        return torch.as_tensor(whole(hidden, attention_mask))
 
     def meaning(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Tensor:
         """Read token ids; give the mean over the tokens of the encoder's middle layer, of shape (posts, size).
@@ -102,9 +118,7 @@ class MentionModel(nn.Module):
 
 def middle(layers: Sequence[Tensor], attention_mask: Tensor) -> Tensor:
     """Return the mean over the tokens of the layer in the middle; `layers` begin with what goes into the first."""
-    hidden = layers[len(layers) // 2]
-    mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-    return torch.as_tensor((hidden * mask).sum(1) / mask.sum(1).clamp(min=1))
+    return mean(layers[len(layers) // 2], attention_mask)
 
 
 def encode(tokenizer: Any, texts: list[str], brands: list[str | None], marks: bool) -> list[Encoding]:

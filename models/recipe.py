@@ -95,6 +95,7 @@ class Recipe(_Section):
 
     seed: int = 7
     marks: bool = False  # mark the brand in the text, rather than to name it beside the text
+    attends: bool = False  # let the last layer read a post once, not once a token (AttentionPooling)
     about: dict[str, About] = {}
     held_out: HeldOut = HeldOut()
     phases: list[Phase] = Field(min_length=1)

@@ -62,13 +62,15 @@ def follow(recipe: Recipe, data: Path, encoder: Path, output: Path) -> Path:
         start, folder = folder, output / phase.name
         examples = gather(recipe, phase, data)
         if (folder / "model.safetensors").exists():
-            marks = recipe.marks or bool((configuration(start) or {}).get("sentimon_marks"))
-            known = (configuration(folder) or {}).get("sentimon_plan")
-            _same(folder, known, _plan(start, examples, phase, recipe.seed + number, marks))
+            before, now = configuration(start) or {}, configuration(folder) or {}
+            marks = recipe.marks or bool(before.get("sentimon_marks"))
+            attends = recipe.attends or before.get("sentimon_pooling") == "attention"
+            plan = _plan(start, examples, phase, recipe.seed + number, marks, attends)
+            _same(folder, now.get("sentimon_plan"), plan)
             log.info("%s: done before", phase.name)
             continue
         log.info("%s: %d posts", phase.name, len(examples))
-        train(start, examples, folder, phase, recipe.seed + number, recipe.marks)
+        train(start, examples, folder, phase, recipe.seed + number, recipe.marks, recipe.attends)
     if recipe.mean is None:
         return folder
     average(start, folder, output / "mean", recipe.mean)
@@ -76,11 +78,18 @@ def follow(recipe: Recipe, data: Path, encoder: Path, output: Path) -> Path:
 
 
 def train(
-    start: Path, examples: Sequence[Example], output: Path, phase: Phase, seed: int = 7, marks: bool = False
+    start: Path,
+    examples: Sequence[Example],
+    output: Path,
+    phase: Phase,
+    seed: int = 7,
+    marks: bool = False,
+    attends: bool = False,
 ) -> None:
     """Fine-tune the encoder or model in `start` on the examples; save model and tokenizer in `output`.
 
-    With `marks`, and where the model in `start` has learnt so, brands are marked in the texts.
+    With `marks`, brands are marked in the texts. Where it `attends`, the last layer reads a post once (`attend`).
+    A model in `start` that has learnt either goes on so.
 
     Raises InputError when `start` cannot be trained from, SentimonError when the loss is no number any more.
     """
@@ -89,6 +98,8 @@ def train(
     try:
         tokenizer = AutoTokenizer.from_pretrained(start, local_files_only=True)
         model = MentionModel.start(start).to(device)
+        if attends:
+            model.attend()
     except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:  # TypeError: no relative of BERT
         raise InputError(f"{start}: not a model to train from ({one_line(error)}); name another") from error
     model.marks = marks or model.marks
@@ -106,7 +117,7 @@ def train(
         optimiser, int(phase.warmup * len(batches)), len(batches)
     )
     checkpoint = output / "checkpoint.pt"
-    plan = _plan(start, examples, phase, seed, model.marks)
+    plan = _plan(start, examples, phase, seed, model.marks, model.pooling is not None)
     done = _resume(checkpoint, plan, model, optimiser, schedule)
     output.mkdir(parents=True, exist_ok=True)
 
@@ -146,12 +157,12 @@ def save(model: MentionModel, tokenizer: Any, output: Path, **about: object) -> 
     model.save(output, **version | about)
 
 
-def _plan(start: Path, examples: Sequence[Example], phase: Phase, seed: int, marks: bool) -> Plan:
+def _plan(start: Path, examples: Sequence[Example], phase: Phase, seed: int, marks: bool, attends: bool) -> Plan:
     posts = hashlib.sha256()
     for one in examples:
         said = [one.text, one.brand, dict(one.labels), {head: list(row) for head, row in one.probabilities.items()}]
         posts.update(json.dumps(said, sort_keys=True).encode() + b"\n")
-    settings = hashlib.sha256(f"{phase.model_dump_json()} {seed} {marks}".encode()).hexdigest()
+    settings = hashlib.sha256(f"{phase.model_dump_json()} {seed} {marks} {attends}".encode()).hexdigest()
     return {"settings": settings, "posts": posts.hexdigest(), "start": fingerprint(start)}
 
 
