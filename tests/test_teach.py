@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from db.errors import InputError
-from db.labels import LABELS
+from db.labels import GUIDE, LABELS
 from models.classifier import Post, load
 from models.examples import read_labels
-from models.teach import teach
+from models.precision import exact
+from models.teach import teach, teach_towards
 from tests.tiny_model import tiny_mention_model
 
 POSTS = ["the phone is great and the staff are friendly", "", "the train was late again and nobody said why", "a day"]
@@ -100,3 +101,38 @@ def test_percentages_that_are_not_one_for_each_label_are_named(data: Path) -> No
     (data / "taught.csv").write_text("source,source_id,sentiment\nposts,1,50 50\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"taught\.csv:2: not a labelled post: '50 50' are not the percentages of neg"):
         read_labels(data / "taught.csv", data)
+
+
+def test_posts_with_brands_are_asked_all_that_the_guide_asks_towards_each_brand(teacher: Path, data: Path) -> None:
+    asked = data / "asked.csv"
+    asked.write_text(
+        "source,source_id,brand\nposts,1,staff\nposts,1,phone\nposts,2,phone\nposts,1,phone\n", encoding="utf-8"
+    )
+    teach_towards([teacher], data, asked, None, data / "taught.csv")
+    teach_towards([teacher], data, asked, None, data / "taught.csv")  # what is written is not asked again
+
+    found = {example.brand: example for example in read_labels(data / "taught.csv", data)}
+
+    assert (data / "taught.csv").read_text(encoding="utf-8").count("\n") == 3  # nothing is said of nothing
+    for brand, example in found.items():
+        score = load(str(teacher), precision=exact()).score([Post(POSTS[0], brand)])[0]
+        for question in GUIDE:
+            assert list(example.probabilities[question]) == pytest.approx(
+                list(score.probabilities(question).values()), abs=0.02
+            )
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("source,source_id\nposts,1\n", "not all of its lines have source, source_id and brand"),
+        ("source,source_id,brand\nposts,99,phone\n", "posts holds no post 99"),
+        ("source,source_id,brand\nposts,caf\xe9,x\n", "cannot be read"),
+    ],
+)
+def test_a_list_of_posts_that_cannot_be_asked_says_why(content: str, says: str, teacher: Path, data: Path) -> None:
+    asked = data / "asked.csv"
+    asked.write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=rf"asked\.csv: .*{says}"):
+        teach_towards([teacher], data, asked, None, data / "taught.csv")
+    assert not (data / "taught.csv").exists()
