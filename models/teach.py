@@ -68,7 +68,7 @@ def teach(
     means exactly, so that it does not depend on the machine, nor on which posts were asked together.
     """
     texts = read_texts(data / source)
-    rows = [(source, name) for name in sorted(texts)]
+    rows: list[Row] = [(source, name) for name in sorted(texts)]
     _ask(teachers, _drawn(rows, source, count), {source: texts}, SENTIMENT, output, precision)
 
 

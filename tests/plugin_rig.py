@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,21 @@ def all_kinds(folder: Path) -> Iterator[Kinds]:
     install(folder, "sentimon-notes", "sentimon_notes", EXAMPLE.read_text(encoding="utf-8"))
     with installed(folder):
         yield plugins.load()
+
+
+@contextmanager
+def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """Note every socket that is connected. As they are held here, only who opened them can close them."""
+    made: list[socket.socket] = []
+    connect = socket.socket.connect
+
+    def noted(self: socket.socket, address: Any) -> None:
+        made.append(self)
+        connect(self, address)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "connect", noted)
+        yield made
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from db.errors import CollectorError, InputError, NotAuthorised, RateLimited, SourceUnavailable
+from db.records import Position
 from jobs.collector import Checker
 from models.query import parse
 from monitor.collectors import bluesky_search
@@ -16,6 +17,7 @@ from monitor.collectors.dialects import bluesky_queries
 from monitor.plugins import Brand
 from tests.bluesky_rig import BRANDS, SECOND, T0, Clock, Rig, live
 from tests.fake_bluesky import DID, HANDLE, PASSWORD, SOMEONE, FakeBluesky, text_of
+from tests.plugin_rig import connections
 from tests.support import DAY, HOUR, MINUTE, rows
 
 
@@ -188,6 +190,33 @@ def test_a_session_that_was_ended_is_replaced_by_one_login(account: Rig) -> None
     account.fake.end_sessions()
     assert account.run().error is None
     assert len(account.fake.calls("createSession")) == 2
+
+
+def test_the_connection_of_a_session_that_was_ended_is_closed_too(
+    account: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.run()
+    account.fake.post("acme", T0)
+    with connections(monkeypatch) as made:
+        reading = account.collector.collect("search:Acme", Position(), account.meter, T0 + HOUR)
+        account.fake.end_sessions()
+        assert [each.text for batch in reading for each in batch.mentions] == ["acme"]
+        assert len(made) == 2
+        assert [each for each in made if each.fileno() >= 0] == []
+    assert len(account.fake.calls("createSession")) == 2
+
+
+def test_a_check_during_a_run_uses_its_connection_and_does_not_cut_it_off(
+    account: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uris = [account.fake.post(f"acme {number}", T0 - HOUR + number * SECOND) for number in range(150)]
+    with connections(monkeypatch) as made:
+        reading = account.collector.collect("search:Acme", Position(), account.meter, T0)
+        assert len(next(reading).mentions) == 100
+        assert account.collector.check(uris[:1], None, account.meter, T0).seen
+        assert sum(len(batch.mentions) for batch in reading) == 50
+        assert len(made) == 1
+        assert made[0].fileno() < 0
 
 
 def test_a_wrong_password_waits_for_a_person_and_is_not_told(account: Rig) -> None:

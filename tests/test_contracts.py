@@ -21,7 +21,7 @@ from models.query import parse
 from monitor import plugins
 from monitor.plugins import CollectorKind, Kinds
 from tests.platform_rig import COLLECTORS, Rig
-from tests.plugin_rig import all_kinds, install, installed, no_network
+from tests.plugin_rig import all_kinds, connections, install, installed, no_network
 from tests.support import DAY, MINUTE, NOW
 
 BRANDS = [Brand("Acme", parse("acme"))]
@@ -246,6 +246,21 @@ def test_credentials_that_are_refused_pause_the_source_and_say_so(
         asked = rig.asked()
         assert "sentimon resume any" in str(collect(store, source, BRANDS, NOW + DAY).error)
         assert rig.asked() == asked
+
+
+@pytest.mark.parametrize("faulty", [False, True])
+def test_no_connection_outlives_a_run(
+    kind: CollectorKind, rig: Rig, faulty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connections(monkeypatch) as made:
+        collector = make(kind, rig.broken if faulty else rig.options)
+        for stream in collector.streams():
+            try:
+                read_all(collector, stream)
+            except CollectorError:
+                assert faulty
+        assert bool(made) == bool(rig.asked())
+        assert [each for each in made if each.fileno() >= 0] == []
 
 
 def test_hostile_text_passes_through_whole(kind: CollectorKind, rig: Rig) -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from db.errors import CollectorError, RateLimited, ReplyRefused, SourceUnavailable
 from jobs.replier import Looker, Replier
 from monitor import plugins
-from tests.plugin_rig import no_network
+from tests.plugin_rig import connections, no_network
 from tests.reply_rig import KEY, OURS, PLATFORMS, FreeMeter, Platform, replier_of
 from tests.support import MINUTE, NOW, mention
 
@@ -100,6 +100,22 @@ def test_where_nobody_can_know_neither_sent_nor_unsent_is_claimed(platform: Plat
         send(platform)
     assert not isinstance(error.value, RateLimited)
     assert len(platform.sent()) == (1 if fault == "lost" else 0)  # and no library has tried again by itself
+
+
+@pytest.mark.parametrize("fault", [None, "403", "drop"])
+def test_no_connection_outlives_a_reply(platform: Platform, fault: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connections(monkeypatch) as made:
+        replier = platform.replier()
+        if fault is None:
+            replier.reply(platform.post, TEXT, KEY, FreeMeter(), NOW)
+            assert isinstance(replier, Looker)
+            assert replier.found(platform.post, TEXT, KEY, FreeMeter(), NOW)
+        else:
+            platform.fault(fault)
+            with pytest.raises((CollectorError, ReplyRefused)):
+                replier.reply(platform.post, TEXT, KEY, FreeMeter(), NOW)
+        assert made
+        assert [each for each in made if each.fileno() >= 0] == []
 
 
 def test_without_a_connection_nothing_was_sent_and_it_is_tried_again_soon(platform: Platform) -> None:

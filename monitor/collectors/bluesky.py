@@ -161,14 +161,17 @@ class BlueskyAccountCollector(BlueskyCollector):
         asked = [uri for uri in ids if is_post(uri)]
         if not asked:
             return Checked()
-        page = self._account.posts(asked, now)
+        with self._account:
+            page = self._account.posts(asked, now)
         return Checked([uri for uri in asked if uri not in page.shown], [mention for mention, _ in page.posts])
 
     def _read(self, stream: str, span: Span, now: datetime) -> Iterator[Batch]:
         self._known(stream)
-        if stream == NOTIFICATIONS:
-            return read_notifications(self._account, span, now)
-        return read_searches(self._account, self._searches[stream], span, now)
+        with self._account:
+            if stream == NOTIFICATIONS:
+                yield from read_notifications(self._account, span, now)
+            else:
+                yield from read_searches(self._account, self._searches[stream], span, now)
 
 
 def _searches(options: BlueskyOptions, brands: Sequence[Brand]) -> dict[str, list[str]]:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
 
@@ -47,14 +48,35 @@ class Page:
 
 
 class Account:
-    """Requests in the name of one account. It logs in at the first, and keeps the session while the process runs."""
+    """Requests in the name of one account. It logs in at the first, and keeps the session while the process runs.
+
+    It keeps connections only while somebody is inside it (`with account:`), for a run or a reply; several can be.
+    """
 
     def __init__(self, url: str, handle: str, password: SecretStr, timeout: float) -> None:
         self._url, self._handle, self._password, self._timeout = url, handle, password, timeout
         self._client: Client | None = None
         self.did: str | None = None  # once it has logged in
         self._lock = Lock()  # a source can be read and checked at once; both log in only once
+        self._inside = 0
+        self._requests: list[Request] = []  # all that can have connections; one whose session ended may be in use
         self._not_before: datetime | None = None
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            self._inside += 1
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Let the last one out close all connections. Another client, with the same session, opens its own."""
+        with self._lock:
+            self._inside -= 1
+            if self._inside:
+                return
+            for request in self._requests:
+                request.close()
+            self._client = self._client.clone() if self._client else None
+            self._requests = [self._client.request] if self._client else []
 
     def search(
         self, query: str, since: datetime | None, until: datetime | None, cursor: str | None, now: datetime
@@ -164,6 +186,7 @@ class Account:
             if self._client:
                 return self._client, False
             client = Client(base_url=self._url, request=_request(self._timeout))
+            self._requests.append(client.request)
             client.on_session_change(self._note_session)
             try:
                 # Without the profile: nothing here needs it, and servers without an AppView do not have it.
@@ -231,7 +254,7 @@ def _request(timeout: float) -> "Request":
                 raise ValueError("nested too deep") from error
             return Response(True, answer.status_code, content, {k.lower(): v for k, v in answer.headers.items()})
 
-    request = Lenient(timeout=timeout)
+    request = Lenient(timeout=timeout, verify=httpx.create_ssl_context())  # clones share it: to make one takes long
     request.add_additional_header("User-Agent", AGENT)
     return request
 

@@ -43,6 +43,16 @@ class BlueskyReplier:
 
     def reply(self, mention: Mention, text: str, key: str, meter: Meter, now: datetime) -> Replied:
         """Write the record, unless it is there already."""
+        with self._account:
+            return self._reply(mention, text, key, meter, now)
+
+    def found(self, mention: Mention, text: str, key: str, meter: Meter, now: datetime) -> Replied | None:
+        """Ask for the record by its key."""
+        with self._account:
+            record = self._account.own_record(record_key(mention, key), now)
+        return self._replied(mention, key) if record and record.get("text") == text else None
+
+    def _reply(self, mention: Mention, text: str, key: str, meter: Meter, now: datetime) -> Replied:
         import httpx
         from atproto_core.exceptions import AtProtocolError
 
@@ -81,11 +91,6 @@ class BlueskyReplier:
                 ) from None
             raise SourceUnavailable(str(fault).removesuffix("; the next run tries again")) from None
         return self._replied(mention, key)
-
-    def found(self, mention: Mention, text: str, key: str, meter: Meter, now: datetime) -> Replied | None:
-        """Ask for the record by its key."""
-        record = self._account.own_record(record_key(mention, key), now)
-        return self._replied(mention, key) if record and record.get("text") == text else None
 
     def _replied(self, mention: Mention, key: str) -> Replied:
         did, rkey = self._account.did or "", record_key(mention, key)

@@ -164,6 +164,7 @@ class RedditCollector:
         self._queries = {f"search:{brand.name}": reddit_query(brand.query) for brand in searched}
         self._last = _Last()
         self._reddit: praw.Reddit | None = None
+        self._session: requests.Session | None = None
         self._not_before: datetime | None = None
 
     def streams(self) -> Sequence[str]:
@@ -180,7 +181,10 @@ class RedditCollector:
         asked = [name for name in ids if _POST.fullmatch(name)]  # others were imported
         if not asked:
             return Checked()
-        posts, page = self._page("api/info", {"id": ",".join(asked), "limit": PAGE}, now)
+        try:
+            posts, page = self._page("api/info", {"id": ",".join(asked), "limit": PAGE}, now)
+        finally:
+            self._disconnect()
         seen = {post.name: mention for post in posts if (mention := _mention(post, now))}
         unread = page.names() - {post.name for post in posts}  # there, but not to be read: neither gone nor seen
         gone = [name for name in asked if name not in seen and name not in unread]
@@ -188,6 +192,12 @@ class RedditCollector:
 
     def collect(self, stream: str, position: Position, meter: Meter, now: datetime) -> Iterator[Batch]:
         """Page from the newest post back to the cursor and a little further."""
+        try:
+            yield from self._read(stream, position, now)
+        finally:
+            self._disconnect()
+
+    def _read(self, stream: str, position: Position, now: datetime) -> Iterator[Batch]:
         path, params = self._listing(stream)
         cursor = datetime.fromisoformat(position.cursor) if position.cursor else None
         stop = cursor - timedelta(minutes=self._options.overlap) if cursor else None
@@ -237,7 +247,8 @@ class RedditCollector:
         if self._not_before and now < self._not_before:
             raise RateLimited("Reddit allows no further request now", self._not_before)
         if self._reddit is None:
-            self._reddit = _client(self._options, self._last)
+            self._session = _session(self._options.timeout, self._last)
+            self._reddit = _client(self._options, self._session)
         self._last.status = None
         try:
             answer = self._reddit.request(method="GET", path=path, params=params)
@@ -258,6 +269,11 @@ class RedditCollector:
         if remaining is not None and remaining < 1:
             self._wait(now)
         return posts, page
+
+    def _disconnect(self) -> None:
+        """Close the connections, which are of no use until the next run; the client keeps its token."""
+        if self._session:
+            self._session.close()
 
     def _wait(self, now: datetime) -> datetime:
         """Send nothing more before the limit is lifted; the next client starts without the old one's sleep."""
@@ -346,7 +362,7 @@ class _Aside(logging.Filter):
 _ASIDE = _Aside()  # one: a filter that is there already is not added again
 
 
-def _client(options: RedditOptions, last: _Last) -> "praw.Reddit":
+def _client(options: RedditOptions, session: "requests.Session") -> "praw.Reddit":
     import praw
 
     logging.getLogger("prawcore").addFilter(_ASIDE)
@@ -366,7 +382,7 @@ def _client(options: RedditOptions, last: _Last) -> "praw.Reddit":
         check_for_async=False,
         ratelimit_seconds=0,
         window_size=WITHOUT_PACING,
-        requestor_kwargs={"session": _session(options.timeout, last)},
+        requestor_kwargs={"session": session},
     )
 
 
