@@ -7,13 +7,15 @@ Fine-tuning on one thing makes a model forget another; between two such models o
 import shutil
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from models.network import MentionModel
 
 
 def average(first: Path, second: Path, folder: Path, share: float = 0.5) -> None:
-    """Write a model whose weights are `share` of the first's and the rest of the second's."""
+    """Write a model of `share` of the first's weights and the rest of the second's, which reads as the second does."""
     shutil.copytree(second, folder, dirs_exist_ok=True)
-    ours, theirs = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
-    mixed = {name: (share * ours[name].float() + (1 - share) * tensor.float()) for name, tensor in theirs.items()}
-    weights = {name: tensor.half().contiguous() for name, tensor in mixed.items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    ours, mixed = MentionModel.load(first), MentionModel.load(second)
+    if mixed.pooling is not None:
+        ours.attend()
+    theirs = mixed.state_dict()
+    mixed.load_state_dict({name: share * one + (1 - share) * theirs[name] for name, one in ours.state_dict().items()})
+    mixed.save(folder)

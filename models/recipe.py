@@ -99,7 +99,8 @@ class Recipe(_Section):
     about: dict[str, About] = {}
     held_out: HeldOut = HeldOut()
     phases: list[Phase] = Field(min_length=1)
-    mean: float | None = Field(None, gt=0, lt=1)  # of the last two phases' weights: the share of the first of them
+    # Of the last two phases' weights, the share of the first of them; of one phase's, that of the start.
+    mean: float | None = Field(None, gt=0, lt=1)
     calibration: list[Set] = []  # what is calibrated on; where a set has a `hold_out`, on that share of it
 
     @field_validator("phases")
@@ -112,12 +113,6 @@ class Recipe(_Section):
         if bare := [phase.name for phase in phases if not phase.sets]:
             raise ValueError(f"phase {bare[0]} has no sets to learn from")
         return phases
-
-    @model_validator(mode="after")
-    def _of_two(self) -> "Recipe":
-        if self.mean is not None and len(self.phases) < 2:
-            raise ValueError("mean is of two phases, and there is one")
-        return self
 
     _home: Path = PrivateAttr(default=Path())  # the folder of the recipe
 

@@ -24,7 +24,7 @@ from db.errors import InputError, SentimonError
 from db.labels import LABELS
 from models.average import average
 from models.batches import pad
-from models.classifier import BUNDLED, configuration, fingerprint, one_line
+from models.classifier import BUNDLED, configuration, fingerprint, is_mention_model, one_line
 from models.examples import Example
 from models.network import MentionModel, encode
 from models.precision import mixed
@@ -53,10 +53,15 @@ def default_encoder() -> Path:
 def follow(recipe: Recipe, data: Path, encoder: Path, output: Path) -> Path:
     """Train phase after phase, each in a folder of its own under `output`; return the last one's folder.
 
-    A phase whose folder holds a model is done. Where the recipe says so, what is returned is the mean of the last two.
+    A phase whose folder holds a model is done. Where the recipe says so, what is returned is the mean of the last two,
+    or of the start and the only one.
 
     Raises InputError where a folder holds what was trained on other posts, from another start or otherwise.
     """
+    if recipe.mean is not None and len(recipe.phases) == 1 and not is_mention_model(encoder):
+        raise InputError(
+            f"{encoder}: mean is of two trained models, and this is none; start from one, or leave mean out"
+        )
     folder = start = encoder
     for number, phase in enumerate(recipe.phases):
         start, folder = folder, output / phase.name

@@ -175,7 +175,6 @@ GOOD = '[[phases]]\nname = "one"\nsets = [{ file = "a.jsonl" }]\n'
         (GOOD.replace('{ file = "a.jsonl" }', "{ share = 0.5 }"), "phases.0.sets.0.file: Field required"),
         (GOOD.replace('"a.jsonl"', '"a.jsonl", share = 2'), "phases.0.sets.0.share: "),
         (GOOD.replace('"a.jsonl"', '"a.jsonl", first = 0'), "phases.0.sets.0.first: "),
-        ("mean = 0.5\n" + GOOD, ": Value error, mean is of two phases"),
         (GOOD.replace("one", "mean"), "phases: Value error, no phase can be called mean"),
         (GOOD + '[held_out]\nfiles = "a.jsonl"', "held_out.files: "),
         (GOOD + '[held_out]\nbrands = ["acme"]', "held_out: Value error, file and brands go together"),

@@ -212,6 +212,31 @@ def test_a_recipe_can_ask_for_the_mean_of_its_last_two_phases(encoder: Path, tmp
     assert labels(folder, "good day", "bad day") == ["positive", "negative"]
 
 
+def test_the_mean_of_a_recipe_of_one_phase_is_of_the_start_and_what_the_phase_made(
+    encoder: Path, tmp_path: Path
+) -> None:
+    write_posts(tmp_path)
+    both = two_phases()
+    one = both.model_copy(update={"phases": both.phases[:1], "mean": 0.25})
+    assert follow(one, tmp_path, encoder, tmp_path / "out") == tmp_path / "out" / "mean"
+    start, general, mean = (
+        load_file(folder / "model.safetensors")["heads.sentiment.weight"].float()
+        for folder in (encoder, tmp_path / "out" / "general", tmp_path / "out" / "mean")
+    )
+    assert torch.allclose(mean, 0.25 * start + 0.75 * general, atol=2e-3)
+
+
+def test_an_encoder_that_is_no_model_yet_has_no_part_in_a_mean(encoder: Path, tmp_path: Path) -> None:
+    write_posts(tmp_path)
+    raw = tmp_path / "raw"
+    MentionModel.load(encoder).encoder.save_pretrained(raw)
+    AutoTokenizer.from_pretrained(encoder).save_pretrained(raw)
+    both = two_phases()
+    one = both.model_copy(update={"phases": both.phases[:1], "mean": 0.25})
+    with pytest.raises(InputError, match="raw: mean is of two trained models, and this is none"):
+        follow(one, tmp_path, raw, tmp_path / "out")
+
+
 def test_each_phase_begins_where_the_last_one_ended_and_is_not_done_twice(
     encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
