@@ -11,8 +11,8 @@ class AttentionPooling(nn.Module):
     """An encoder's last layer, computed once a post and not once a token.
 
     It is asked by the mean over the tokens of the layer before, and attends to all of them. What comes out is near the
-    mean over its own tokens: weights that were trained with that answer alike, and a sixth of the work of six layers is
-    nearly gone.
+    mean over its own tokens: weights that were trained with that answer nearly alike, and a seventh of the work of six
+    layers is gone.
     """
 
     def __init__(self, layer: Any) -> None:

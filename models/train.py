@@ -93,8 +93,8 @@ def train(
 ) -> None:
     """Fine-tune the encoder or model in `start` on the examples; save model and tokenizer in `output`.
 
-    With `marks`, brands are marked in the texts. Where it `attends`, the last layer reads a post once (`attend`).
-    A model in `start` that has learnt either goes on so.
+    With `marks`, brands are marked in the texts. Where it `attends`, the last layer reads a post once
+    (`MentionModel.attend`). A model in `start` that has learnt either goes on so.
 
     Raises InputError when `start` cannot be trained from, SentimonError when the loss is no number any more.
     """
