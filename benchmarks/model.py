@@ -1,10 +1,12 @@
 """What scoring costs, and what it costs done otherwise: `make bench-model`, some minutes on two cores.
 
-Side by side on the same posts, which are all different: sentimon on every question; the transformers pipeline as
-people write it, a post a call and everything by default, on a network of RoBERTa-base's size and on one of ours (both
-with random weights and our tokenizer: speed does not depend on what they have learnt); VADER; and our network alone,
-in fp32, in bf16 where that is what sentimon chooses, in int8, and beside the matrix products that the machine can do.
-What is read one after the other is computed with all threads of torch, what is read side by side with one each.
+Side by side on the same posts, which are all different: sentimon on every question, towards a brand (which stands
+beside each, since none names it) and of the text as a whole, all that the others are asked; the transformers pipeline
+as people write it, a post a call and everything by default, on a network of RoBERTa-base's size and on one of ours
+(both with random weights and our tokenizer: speed does not depend on what they have learnt); VADER; and our network
+alone, in fp32, in bf16 where that is what sentimon chooses, in int8, and beside the matrix products that the machine
+can do. What is read one after the other is computed with all threads of torch, what is read side by side with one
+each.
 """
 
 import argparse
@@ -101,15 +103,16 @@ def measure(found: list[str], big: Any) -> tuple[list[Line], dict[str, Mapping[s
         rate = _one_at_a_time(few, config, tokenizer)
         lines.append(Line(pipelines[-1], rate, f"{POSTS_A_SECOND}, of {len(few)} only"))
 
-    posts = [Post(text, BRAND) for text in found]
-    windows = [posts[start : start + WINDOW] for start in range(0, len(posts), WINDOW)]
     chosen = precision.choose()
     for number in sorted({chosen.workers, 1}):
         classifier = load("bundled", precision=replace(chosen, workers=number))
-        classifier.score(posts[:64])
-        rate = _rate(posts, partial(_score, classifier, windows))
-        name = f"sentimon, {number} batches side by side" if number > 1 else "sentimon, one batch after the other"
-        lines.append(Line(name, rate, POSTS_A_SECOND, (*pipelines, "VADER")))
+        how = f"{number} batches side by side" if number > 1 else "one batch after the other"
+        for asked, brand in (("towards a brand", BRAND), ("of the text as a whole", None)):
+            posts = [Post(text, brand) for text in found]
+            classifier.score(posts[:64])
+            windows = [posts[start : start + WINDOW] for start in range(0, len(posts), WINDOW)]
+            rate = _rate(posts, partial(_score, classifier, windows))
+            lines.append(Line(f"sentimon {asked}, {how}", rate, POSTS_A_SECOND, (*pipelines, "VADER")))
 
     threads = torch.get_num_threads()
     alone = f"its network alone in fp32, {_counted(threads)}"
