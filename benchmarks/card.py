@@ -8,7 +8,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from models.evaluate import Report, evaluate
 from models.examples import Example, read_examples
 from models.measure import measure
 from models.precision import exact
-from models.recipe import Recipe, gather, kept_for_calibration, letters, read_recipe, shown
+from models.recipe import Recipe, calibration_posts, gather, letters, read_recipe, shown
 from models.train import default_encoder
 
 MODELS = BUNDLED.parent
@@ -50,7 +50,8 @@ SETS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ),
 )
 
-KEPT = "real brand posts kept for calibration, not shown"
+KEPT = "real brand posts kept for calibration and choice, not shown"
+SUPPORT = "invented posts to six support accounts, kept for choice, not shown"
 
 
 def main() -> None:
@@ -120,12 +121,17 @@ def on_sets(classifier: Classifier, recipe: Recipe, data: Path) -> list[dict[str
     embedder = Embedder(default_encoder())
     lines = []
     for title, file, reading in SETS:
-        found = read_examples(data / file, **reading)
-        # A post with two labels of one question has no label to be right about.
-        posts = [post for post in found if post.labels and letters(post.text) not in seen]
+        lines += on_posts(classifier, title, _unseen(read_examples(data / file, **reading), seen), examples, embedder)
+    kept = calibration_posts(recipe, data, seen, kept_alone=True)
+    invented = _unseen(read_examples(MODELS / "authored" / "support.jsonl"), seen)
+    for title, posts in ((KEPT, kept), (SUPPORT, invented)):
         lines += on_posts(classifier, title, posts, examples, embedder)
-    kept = kept_for_calibration(recipe, data, seen)
-    return lines + on_posts(classifier, KEPT, kept, examples, embedder)
+    return lines
+
+
+def _unseen(posts: Sequence[Example], seen: Collection[str]) -> list[Example]:
+    # A post with two labels of one question has no label to be right about.
+    return [post for post in posts if post.labels and letters(post.text) not in seen]
 
 
 def on_posts(

@@ -21,7 +21,7 @@ from models.classifier import Classifier, Post, load
 from models.evaluate import RESAMPLES, SEED, Measure, evaluate
 from models.examples import Example, read_examples
 from models.precision import exact
-from models.recipe import Recipe, kept_for_calibration, letters, read_recipe, shown
+from models.recipe import Recipe, calibration_posts, letters, read_recipe, shown
 from monitor.cli.output import print_table
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -62,7 +62,7 @@ def gather(recipe: Recipe, data: Path, authored: Path) -> dict[str, list[Example
     }
     if (data / "unlabelled").is_dir():  # all of the posts, and not those with targets alone
         seen = {letters(post.text) for post in shown(recipe, data)}
-        kept = for_two(kept_for_calibration(recipe, data, seen))
+        kept = for_two(calibration_posts(recipe, data, seen, kept_alone=True))
         groups["real posts labelled for two brands, kept"] = [post for alike in kept for post in alike]
         groups["the same, labels that differ"] = differing(kept)
     if authored.is_file():

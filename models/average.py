@@ -1,21 +1,27 @@
-"""Average the weights of two models that began as the same encoder.
+"""Average the weights of models that began as the same encoder.
 
-Fine-tuning on one thing makes a model forget another; between two such models often lies one that knows both
+Fine-tuning on one thing makes a model forget another; between such models often lies one that knows both
 (Wortsman et al. 2022).
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from models.network import MentionModel
 
 
-def average(first: Path, second: Path, folder: Path, share: float = 0.5) -> None:
-    """Write a model of `share` of the first's weights and the rest of the second's, which reads as the second does."""
-    shutil.copytree(second, folder, dirs_exist_ok=True)
-    ours, mixed = MentionModel.load(first), MentionModel.load(second)
-    if mixed.pooling is not None:
-        ours.attend()
-    theirs = mixed.state_dict()
-    mixed.load_state_dict({name: share * one + (1 - share) * theirs[name] for name, one in ours.state_dict().items()})
+def average(shares: Mapping[Path, float], folder: Path) -> None:
+    """Write the mean of models, each with its share of it, to `folder`; it reads posts as the last of them does."""
+    *others, last = shares
+    mixed = MentionModel.load(last)
+    total = {name: shares[last] * tensor for name, tensor in mixed.state_dict().items()}
+    for other in others:
+        model = MentionModel.load(other)
+        if mixed.pooling is not None:
+            model.attend()
+        for name, tensor in model.state_dict().items():
+            total[name] += shares[other] * tensor
+    mixed.load_state_dict(total)
+    shutil.copytree(last, folder, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True)
     mixed.save(folder)

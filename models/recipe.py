@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
@@ -82,6 +82,14 @@ class HeldOut(_Section):
             raise ValueError("file and brands go together: the file whose posts on these brands are held out")
         return self
 
+    def in_part(self, one: Set) -> bool:
+        """Say whether a set is the file of which some brands are held out."""
+        return one.folder == "data" and one.file == self.file
+
+    def for_brand(self, post: Example) -> bool:
+        """Say whether a post of that file is held out for the brand that it is on."""
+        return (post.brand or "").casefold() in {brand.casefold() for brand in self.brands}
+
 
 class About(_Section):
     """What the model card says of a file, and its licence as far as it is known."""
@@ -99,9 +107,11 @@ class Recipe(_Section):
     about: dict[str, About] = {}
     held_out: HeldOut = HeldOut()
     phases: list[Phase] = Field(min_length=1)
-    # Of the last two phases' weights, the share of the first of them; of one phase's, that of the start.
-    mean: float | None = Field(None, gt=0, lt=1)
-    calibration: list[Set] = []  # what is calibrated on; where a set has a `hold_out`, on that share of it
+    # What is used is the mean of the start's weights and each phase's: how much of the start, then of each phase, as
+    # parts of all of them together. Where it is empty, the last phase's alone.
+    mean: list[Annotated[float, Field(ge=0, le=100)]] = []
+    # What is calibrated on: where a set has a `hold_out`, that share; of the file held out by brands, these posts.
+    calibration: list[Set] = []
 
     @field_validator("phases")
     @classmethod
@@ -113,6 +123,12 @@ class Recipe(_Section):
         if bare := [phase.name for phase in phases if not phase.sets]:
             raise ValueError(f"phase {bare[0]} has no sets to learn from")
         return phases
+
+    @model_validator(mode="after")
+    def _as_many(self) -> "Recipe":
+        if self.mean and (len(self.mean) != 1 + len(self.phases) or not any(self.mean[1:])):
+            raise ValueError("mean has a part for the start and one for each phase, which are not all 0")
+        return self
 
     _home: Path = PrivateAttr(default=Path())  # the folder of the recipe
 
@@ -135,7 +151,7 @@ def read_recipe(path: Path) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {where}: {first['msg']}") from error
+        raise InputError(": ".join(filter(None, (str(path), where, first["msg"])))) from error
     recipe._home = path.parent
     return recipe
 
@@ -146,7 +162,6 @@ def gather(recipe: Recipe, phase: Phase, data: Path, without: str | None = None)
     Repeats are in the list as often as they are shown; brands are dropped and posts joined as the sets say.
     """
     barred = _barred(recipe.held_out, data)
-    brands = {brand.casefold() for brand in recipe.held_out.brands}
     shown: list[Example] = []
     for number, one in enumerate(phase.sets):
         order = random.Random(f"{recipe.seed} {phase.name} {number}")
@@ -156,7 +171,7 @@ def gather(recipe: Recipe, phase: Phase, data: Path, without: str | None = None)
             if letters(example.text) not in barred
             and (without is None or example.source != without)
             and not is_held_out(example.text, one.hold_out)
-            and not (one.file == recipe.held_out.file and (example.brand or "").casefold() in brands)
+            and not (recipe.held_out.in_part(one) and recipe.held_out.for_brand(example))
         ]
         if one.share < 1:
             kept = order.sample(kept, int(len(kept) * one.share))
@@ -172,17 +187,23 @@ def shown(recipe: Recipe, data: Path) -> list[Example]:
     return [post for phase in recipe.phases for post in gather(recipe, phase, data)]
 
 
-def kept_for_calibration(recipe: Recipe, data: Path, seen: Collection[str]) -> list[Example]:
-    """Return the calibration posts of sets of which a share is never shown.
+def calibration_posts(recipe: Recipe, data: Path, seen: Collection[str], kept_alone: bool = False) -> list[Example]:
+    """Return what a model is calibrated on: nothing that it is measured on, but for what the recipe names for this.
 
-    `seen` are the `letters` of what is shown: a post that one set keeps back may lie in another, too.
+    `seen` are the `letters` of what is shown: a post that one set keeps back may lie in another, too. `kept_alone`
+    leaves the posts of sets of which a share is never shown.
     """
+    calibrated = {one.file for one in recipe.calibration}
+    barred = _barred(HeldOut(files=[file for file in recipe.held_out.files if file not in calibrated]), data)
     return [
         post
         for one in recipe.calibration
-        if one.hold_out
+        if one.hold_out or not kept_alone
         for post in recipe.examples(one, data)
-        if is_held_out(post.text, one.hold_out) and letters(post.text) not in seen
+        if letters(post.text) not in barred
+        and letters(post.text) not in seen
+        and (not one.hold_out or is_held_out(post.text, one.hold_out))
+        and (not recipe.held_out.in_part(one) or recipe.held_out.for_brand(post))
     ]
 
 
@@ -200,12 +221,12 @@ def letters(text: str) -> str:
 def _barred(held_out: HeldOut, data: Path) -> set[str]:
     texts = [example.text for file in held_out.files for example in read_examples(data / file)]
     if held_out.file:
-        brands = {brand.casefold() for brand in held_out.brands}
-        posts = read_examples(data / held_out.file)
-        if strange := brands - {(example.brand or "").casefold() for example in posts}:
+        posts = [post for post in read_examples(data / held_out.file) if held_out.for_brand(post)]
+        found = {(post.brand or "").casefold() for post in posts}
+        if strange := {brand.casefold() for brand in held_out.brands} - found:
             raise InputError(f"held_out: {data / held_out.file} has no post on {', '.join(sorted(strange))}")
-        texts += [example.text for example in posts if (example.brand or "").casefold() in brands]
-    return {found for text in texts if (found := letters(text))}
+        texts += [post.text for post in posts]
+    return {words for text in texts if (words := letters(text))}
 
 
 def _joined(examples: list[Example], count: int, order: random.Random) -> list[Example]:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 # Of the bundled weights: raise it when they change, here and in bundled/config.json, so that their scores stand beside
 # the old ones. What is trained has none; `save` writes it for models/bundled alone.
-VERSION = "4"
+VERSION = "5"
 CHECKPOINT_EVERY = 250  # steps
 UNLABELLED = -100  # the label that torch's cross entropy leaves out
 
@@ -53,18 +53,21 @@ def default_encoder() -> Path:
 def follow(recipe: Recipe, data: Path, encoder: Path, output: Path) -> Path:
     """Train phase after phase, each in a folder of its own under `output`; return the last one's folder.
 
-    A phase whose folder holds a model is done. Where the recipe says so, what is returned is the mean of the last two,
-    or of the start and the only one.
+    A phase whose folder holds a model is done. Where the recipe says so, what is returned is the mean of the start and
+    the phases.
 
-    Raises InputError where a folder holds what was trained on other posts, from another start or otherwise.
+    Raises InputError where a folder holds what was trained on other posts, from another start or otherwise, and where
+    the start would be written over or is no trained model but has a part in the mean.
     """
-    if recipe.mean is not None and len(recipe.phases) == 1 and not is_mention_model(encoder):
+    if output.resolve() in encoder.resolve().parents:
+        raise InputError(f"{encoder}: lies where the model is written, which would replace it; name another --output")
+    if recipe.mean and recipe.mean[0] and not is_mention_model(encoder):
         raise InputError(
-            f"{encoder}: mean is of two trained models, and this is none; start from one, or leave mean out"
+            f"{encoder}: the recipe's mean has a part for the start, and this is no trained model: name one with"
+            " --encoder, or make the first number of mean 0"
         )
-    folder = start = encoder
-    for number, phase in enumerate(recipe.phases):
-        start, folder = folder, output / phase.name
+    folders = [encoder, *(output / phase.name for phase in recipe.phases)]
+    for number, (phase, start, folder) in enumerate(zip(recipe.phases, folders, folders[1:], strict=False)):
         examples = gather(recipe, phase, data)
         if (folder / "model.safetensors").exists():
             before, now = configuration(start) or {}, configuration(folder) or {}
@@ -76,9 +79,10 @@ def follow(recipe: Recipe, data: Path, encoder: Path, output: Path) -> Path:
             continue
         log.info("%s: %d posts", phase.name, len(examples))
         train(start, examples, folder, phase, recipe.seed + number, recipe.marks, recipe.attends)
-    if recipe.mean is None:
-        return folder
-    average(start, folder, output / "mean", recipe.mean)
+    if not recipe.mean:
+        return folders[-1]
+    parts = zip(folders, recipe.mean, strict=True)
+    average({folder: part / sum(recipe.mean) for folder, part in parts if part}, output / "mean")
     return output / "mean"
 
 

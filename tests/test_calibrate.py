@@ -51,7 +51,7 @@ def test_a_model_that_guesses_the_common_label_is_leant_against_it() -> None:
     assert fit(posts, skew, by_recall=True).lean <= 0.2
 
 
-def test_the_floor_lies_where_stages_begin_to_be_right_more_often_than_wrong() -> None:
+def test_the_floor_lies_where_stages_begin_to_be_right_often_enough() -> None:
     rng = np.random.default_rng(5)
     top = rng.uniform(0.16, 0.9, 3_000)
     right = top > 0.3  # below, the likeliest stage is always wrong
@@ -61,6 +61,16 @@ def test_the_floor_lies_where_stages_begin_to_be_right_more_often_than_wrong() -
     posts = Judged(np.log(said), np.where(right, 0, 1))
 
     assert floor(posts, Calibration(0, 1), [1 / len(STAGES)] * len(STAGES)) == pytest.approx(0.28, abs=0.03)
+
+
+@pytest.mark.parametrize(("right", "found"), [(0.42, FLOORS[0]), (0.25, FLOORS[-1])])
+def test_a_stage_that_is_right_in_more_than_a_third_of_cases_is_said(right: float, found: float) -> None:
+    top = np.linspace(0.16, 0.9, 20_000)
+    said = np.repeat((1 - top)[:, None] / (len(STAGES) - 1), len(STAGES), axis=1)
+    said[:, 0] = top
+    truth = np.where(np.random.default_rng(5).random(len(top)) < right, 0, 1)
+
+    assert floor(Judged(np.log(said), truth), Calibration(0, 1), [1 / len(STAGES)] * len(STAGES)) == found
 
 
 def test_the_floor_is_high_where_stages_are_always_wrong_and_low_where_nothing_tells() -> None:

@@ -426,7 +426,9 @@ def test_what_is_calibrated_is_printed_and_phases_stay_as_they_were(lessons: Pat
 def test_nothing_is_calibrated_on_what_was_trained_on(lessons: Path) -> None:
     with (lessons / "recipe.toml").open("a") as recipe:
         recipe.write('[[calibration]]\nfile = "felt.jsonl"\n')
-    assert "every post of [[calibration]] was trained on; name others" in complaint(sentimon(*TRAIN), 1)
+    assert "no post of [[calibration]] is left, all are trained on or held out; name others" in complaint(
+        sentimon(*TRAIN), 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from db.errors import InputError
 from models.examples import Example
-from models.recipe import Recipe, gather, is_held_out, kept_for_calibration, letters, read_recipe
+from models.recipe import Recipe, calibration_posts, gather, is_held_out, letters, read_recipe
 
 
 def write(path: Path, *rows: Mapping[str, Any]) -> None:
@@ -102,9 +102,50 @@ def test_what_one_set_keeps_for_calibration_is_not_kept_where_another_shows_it(d
     recipe = phase({"file": "kept.jsonl", "hold_out": 0.3}, {"file": "other.jsonl"})
     recipe["calibration"] = [{"file": "kept.jsonl", "hold_out": 0.3}]
     seen = {letters(post.text) for post in shown(data, recipe)}
-    found = kept_for_calibration(Recipe.model_validate(recipe), data, seen)
+    found = calibration_posts(Recipe.model_validate(recipe), data, seen, kept_alone=True)
     assert len(found) > 2
     assert [post.text for post in found] == kept[1:]
+
+
+def test_of_a_file_whose_topics_are_held_out_only_these_are_calibrated_on(data: Path) -> None:
+    write(
+        data / "topics.jsonl",
+        {"text": "apple is great", "target": "Apple", "label": "positive"},
+        {"text": "pear is awful", "target": "pear", "label": "negative"},
+    )
+    recipe = phase({"file": "train.jsonl"}) | {
+        "held_out": {"file": "topics.jsonl", "brands": ["apple"]},
+        "calibration": [{"file": "topics.jsonl"}, {"file": "train.jsonl"}],
+    }
+    found = calibration_posts(Recipe.model_validate(recipe), data, {letters("nobody has this")})
+    assert [letters(post.text) for post in found] == [letters("apple is great"), letters("Seen before: the new phone!")]
+
+
+def test_a_file_beside_the_recipe_is_another_than_that_of_its_name_in_the_data(data: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for folder in (data, home):
+        write(folder / "topics.jsonl", {"text": f"apple in {folder.name}", "target": "apple", "label": "positive"})
+    (home / "recipe.toml").write_text(
+        '[held_out]\nfile = "topics.jsonl"\nbrands = ["apple"]\n[[phases]]\nname = "one"\n'
+        'sets = [{ file = "topics.jsonl" }, { file = "topics.jsonl", folder = "recipe" }]\n'
+    )
+    recipe = read_recipe(home / "recipe.toml")
+    assert [post.text for post in gather(recipe, recipe.phases[0], data)] == ["apple in home"]
+
+
+def test_nothing_is_calibrated_on_a_copy_of_what_is_measured_on(data: Path) -> None:
+    write(data / "test.jsonl", {"text": "the test says so", "label": "neutral"})
+    write(
+        data / "kept.jsonl",
+        {"text": "The test says so!", "label": "neutral"},
+        {"text": "nothing else does", "label": "neutral"},
+    )
+    recipe = phase({"file": "train.jsonl"}) | {
+        "held_out": {"files": ["test.jsonl"]},
+        "calibration": [{"file": "kept.jsonl"}],
+    }
+    found = calibration_posts(Recipe.model_validate(recipe), data, set())
+    assert [post.text for post in found] == ["nothing else does"]
 
 
 def test_held_out_posts_are_not_joined_either(data: Path) -> None:
@@ -133,7 +174,7 @@ def test_sets_are_repeated_shared_and_lose_brands_as_the_recipe_says_and_the_sam
     assert shown(data, {**sets, "seed": 8}) != found
 
 
-@pytest.mark.parametrize("name", ["recipe.toml", "teacher.toml"])
+@pytest.mark.parametrize("name", ["recipe.toml", "teacher.toml", "journey_teacher.toml"])
 def test_the_recipes_of_the_bundled_model_hold_out_what_it_is_measured_on(name: str) -> None:
     recipe = read_recipe(Path(__file__).parent.parent / "models" / name)
     held_out = recipe.held_out
@@ -143,6 +184,9 @@ def test_the_recipes_of_the_bundled_model_hold_out_what_it_is_measured_on(name: 
     if any(file.startswith("target/") for file in files):
         assert held_out.file == "target/train.jsonl"
         assert held_out.brands
+    calibrated = {one.file for one in recipe.calibration}
+    assert not calibrated & {"sentiment/test.jsonl", "journey/dev.jsonl"}
+    assert not (files | calibrated) & {"authored/support.jsonl", "authored/challenge.jsonl"}
 
 
 @pytest.mark.parametrize(
@@ -176,6 +220,9 @@ GOOD = '[[phases]]\nname = "one"\nsets = [{ file = "a.jsonl" }]\n'
         (GOOD.replace('"a.jsonl"', '"a.jsonl", share = 2'), "phases.0.sets.0.share: "),
         (GOOD.replace('"a.jsonl"', '"a.jsonl", first = 0'), "phases.0.sets.0.first: "),
         (GOOD.replace("one", "mean"), "phases: Value error, no phase can be called mean"),
+        *((f"mean = {mean}\n" + GOOD, "Value error, mean has a part for the start") for mean in ("[1]", "[1, 0]")),
+        ("mean = [1, -1]\n" + GOOD, "mean.1: Input should be greater than or equal to 0"),
+        ("mean = 0.5\n" + GOOD, "mean: Input should be a valid list"),
         (GOOD + '[held_out]\nfiles = "a.jsonl"', "held_out.files: "),
         (GOOD + '[held_out]\nbrands = ["acme"]', "held_out: Value error, file and brands go together"),
     ],

@@ -196,9 +196,9 @@ def two_phases() -> Recipe:
     return Recipe.model_validate({"phases": [{"name": "general", **one}, {"name": "journey", **one}]})
 
 
-def test_a_recipe_can_ask_for_the_mean_of_its_last_two_phases(encoder: Path, tmp_path: Path) -> None:
+def test_a_recipe_can_ask_for_the_mean_of_its_phases(encoder: Path, tmp_path: Path) -> None:
     write_posts(tmp_path)
-    recipe = two_phases().model_copy(update={"mean": 0.25})
+    recipe = two_phases().model_copy(update={"mean": [0, 0.25, 0.75]})
 
     folder = follow(recipe, tmp_path, encoder, tmp_path / "out")
 
@@ -212,29 +212,38 @@ def test_a_recipe_can_ask_for_the_mean_of_its_last_two_phases(encoder: Path, tmp
     assert labels(folder, "good day", "bad day") == ["positive", "negative"]
 
 
-def test_the_mean_of_a_recipe_of_one_phase_is_of_the_start_and_what_the_phase_made(
-    encoder: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("parts", [[5, 3, 2], [50, 50, 0], [0.5, 0, 0.5]])
+def test_the_start_can_have_a_part_in_the_mean(encoder: Path, tmp_path: Path, parts: list[float]) -> None:
     write_posts(tmp_path)
-    both = two_phases()
-    one = both.model_copy(update={"phases": both.phases[:1], "mean": 0.25})
-    assert follow(one, tmp_path, encoder, tmp_path / "out") == tmp_path / "out" / "mean"
-    start, general, mean = (
+    follow(two_phases().model_copy(update={"mean": parts}), tmp_path, encoder, tmp_path / "out")
+    start, general, journey, mean = (
         load_file(folder / "model.safetensors")["heads.sentiment.weight"].float()
-        for folder in (encoder, tmp_path / "out" / "general", tmp_path / "out" / "mean")
+        for folder in (encoder, *(tmp_path / "out" / name for name in ("general", "journey", "mean")))
     )
-    assert torch.allclose(mean, 0.25 * start + 0.75 * general, atol=2e-3)
+    wanted = sum(part / sum(parts) * one for part, one in zip(parts, (start, general, journey), strict=True))
+    assert torch.allclose(mean, torch.as_tensor(wanted), atol=2e-3)
 
 
-def test_an_encoder_that_is_no_model_yet_has_no_part_in_a_mean(encoder: Path, tmp_path: Path) -> None:
+def test_an_encoder_that_is_no_model_yet_has_no_part_in_the_mean(encoder: Path, tmp_path: Path) -> None:
     write_posts(tmp_path)
     raw = tmp_path / "raw"
     MentionModel.load(encoder).encoder.save_pretrained(raw)
     AutoTokenizer.from_pretrained(encoder).save_pretrained(raw)
     both = two_phases()
-    one = both.model_copy(update={"phases": both.phases[:1], "mean": 0.25})
-    with pytest.raises(InputError, match="raw: mean is of two trained models, and this is none"):
-        follow(one, tmp_path, raw, tmp_path / "out")
+    with pytest.raises(InputError, match="raw: the recipe's mean has a part for the start, and this is no trained"):
+        follow(both.model_copy(update={"mean": [1, 1, 1]}), tmp_path, raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    follow(both.model_copy(update={"mean": [0, 1, 1]}), tmp_path, raw, tmp_path / "out")
+    assert labels(tmp_path / "out" / "mean", "good day", "bad day") == ["positive", "negative"]
+
+
+def test_a_start_that_the_model_would_be_written_over_is_refused(encoder: Path, tmp_path: Path) -> None:
+    write_posts(tmp_path)
+    one = shutil.copytree(encoder, tmp_path / "out" / "mean")
+    before = (one / "model.safetensors").read_bytes()
+    with pytest.raises(InputError, match="mean: lies where the model is written, which would replace it"):
+        follow(two_phases(), tmp_path, one, tmp_path / "out")
+    assert (one / "model.safetensors").read_bytes() == before
 
 
 def test_each_phase_begins_where_the_last_one_ended_and_is_not_done_twice(

