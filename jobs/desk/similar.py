@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST = 5
-LEAST = 0.84  # cosine; below it, posts seldom share more than a tone: docs/care.md says how it was chosen
+LEAST = 0.80  # cosine; below it, posts seldom share more than a tone: docs/care.md says how it was chosen
 AT_ONCE = 50  # of the nearest that are looked at, until enough are found that were answered and may be shown
 FARTHEST = 40 * AT_ONCE
 
