@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page
 
+from monitor.web.trends.words import signed
 from tests import browser_rig
 from tests.browser_rig import WIDE, World, expect
 
@@ -119,7 +120,7 @@ def test_the_numbers_of_a_chart_can_be_taken_away(world: World, page: Page) -> N
     mentions = rows[0].index("mentions")
     assert [row[mentions] for row in rows[1:]] == [row[mentions] for row in shown]
     net = rows[0].index("net_sentiment")
-    assert [f"{float(row[net]):+.2f}".replace("-", "−") for row in rows[1:]] == [row[net] for row in shown]
+    assert [signed(float(row[net])) for row in rows[1:]] == [row[net] for row in shown]
     total = page.locator(".strip .stat", has_text="Posts").locator("a.number").first
     assert sum(int(row[mentions]) for row in rows[1:]) == int(total.get_attribute("data-posts") or "")
 

@@ -27,7 +27,7 @@ TOUR = {
     "label": "Judge posts drawn at random: Enter where the model is right, two digits where it is not.",
     "verdicts": "Take people's verdicts out, bring them in, or draw posts to judge elsewhere.",
     "evaluate": "Measure the model on labelled posts, beside VADER.",
-    "train": "Train the bundled model from a sentence encoder.",
+    "train": "Train a model of the bundled kind.",
     "models": "List the versions of the model that were trained here, and which one judges.",
     "rescore": "Let the model in force judge posts anew that another one has judged.",
     "forget": "Erase a person's posts everywhere, and store none of them again.",

