@@ -27,7 +27,7 @@ TEMPERATURES = np.geomspace(0.4, 4, 61)
 LEANS = np.linspace(0, 1, 11)
 FLOORS = np.linspace(0.15, 0.5, 36)
 # Share of the stages just above the floor that are right. Of 1,059 real posts kept for bundled-5's calibration, half
-# would make 16 % `unsure`, the rare stages first, though two in five of these are right; a third makes 3 %.
+# would make 16 % `unsure`, the rare stages first, though two in five of these are right; a third under 4 %.
 RIGHT_ENOUGH = 1 / 3
 TELLING = 20  # posts just above a floor that it takes to tell
 
