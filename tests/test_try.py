@@ -325,6 +325,22 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing(tmp_path: Path, number: signa
     assert left_behind(tmp_path) == ["reading"]
 
 
+def test_ctrl_c_is_heard_also_where_another_thread_takes_the_signal(tmp_path: Path) -> None:
+    """Python tells the main thread, but wakes no wait of it that has begun."""
+    code = """
+import signal, threading, time
+from tests.test_try import stuck_command
+def later():
+    time.sleep(3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+threading.Thread(target=later, daemon=True).start()
+stuck_command("reading")
+"""
+    process = spawn(cwd=tmp_path, command=(sys.executable, "-c", code))
+    _, error = process.communicate(timeout=30)
+    assert (process.returncode, error.decode().split()) == (1, ["Aborted!"])
+
+
 def stored(folder: Path) -> Mapping[str, int]:
     """The posts that a first look at work has stored."""
     for path in folder.rglob("try.db"):
